@@ -1,0 +1,1 @@
+"""Exporters: stored rows out to other systems."""

@@ -1,0 +1,99 @@
+"""Nouns of an LLM call, the same for every provider.
+
+In: nothing; this module only names things. The modules beside it produce these from HTTP
+bodies; `collector.calls` and the store consume them. `None` always means *not known*:
+it is never replaced by zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Any
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider reported them.
+
+    `input_tokens` includes cache reads and cache writes for every provider (Anthropic's own
+    number excludes them, so its decoder adds them). `cache_write_1h_tokens` is the part of
+    `cache_write_tokens` with the longer lifetime. `cost_usd` only when the provider states it.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call that the model made. `arguments` is the joined JSON text, as sent."""
+
+    tool_call_id: str | None
+    name: str
+    arguments: str
+    requested_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """A tool result that a request carries back. `text` is its text parts, joined by newlines."""
+
+    tool_call_id: str
+    text: str
+    is_error: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class LlmError:
+    """`error_type` is the provider's word (`rate_limit_error`), else the HTTP status as text."""
+
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmRequest:
+    """One request body, split into the parts that conversations resend and the rest.
+
+    `system`, `messages` and `tools` hold the provider's own JSON, one entry a message or
+    schema; `params` holds every other top-level field (temperature, max_tokens, metadata...).
+    """
+
+    request_model: str | None
+    stream: bool
+    system: tuple[Json, ...] = ()
+    messages: tuple[Json, ...] = ()
+    tools: tuple[Json, ...] = ()
+    params: JsonObject = field(default_factory=dict)
+    tool_results: tuple[ToolResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LlmResponse:
+    """What came back, whole or as far as it was seen.
+
+    `output` is the assistant's message(s) in the provider's JSON shape, joined from deltas.
+    `first_token_ns` is the time of the first event that carries generated content (text,
+    thinking or tool arguments; never a ping or a role-only delta); None for unstreamed calls.
+    `chunk_ns` holds the time of each such event. `complete` is False when the terminal event
+    or the end of the body was not seen.
+    """
+
+    response_id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    output: tuple[Json, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    error: LlmError | None = None
+    first_token_ns: int | None = None
+    chunk_ns: tuple[int, ...] = ()
+    complete: bool = False

@@ -1,0 +1,195 @@
+"""Rows as the store keeps them: the last types of the pipeline.
+
+In: `collector.calls`, `collector.processes` and `collector.health` build them.
+Out: `collector.store` writes them. Times are nanoseconds since the Unix epoch, UTC
+(kernel time plus the one recorded clock offset). `None` is SQL NULL: not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One LLM call. Written when the request was sent (`status='running'`), again at its end."""
+
+    call_id: str
+    session_id: str
+    agent: str | None
+    agent_version: str | None
+    pid: int
+    comm: str | None
+    provider: str
+    api: str
+    model: str | None
+    request_model: str | None
+    host: str | None
+    started_ns: int
+    first_byte_ns: int | None
+    first_token_ns: int | None
+    ended_ns: int | None
+    status: str  # running | ok | error | incomplete
+    http_status: int | None
+    error_type: str | None
+    error_message: str | None
+    stream: bool
+    complete: bool
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    cost_usd: float | None
+    cost_source: str | None  # provider | genai-prices/<version> | unpriced | None: no usage
+    finish_reason: str | None
+    tool_call_count: int
+    request_bytes: int
+    response_bytes: int | None
+    lost_bytes: int
+    response_id: str | None
+    provider_request_id: str | None
+    retry_of: str | None  # call_id of the failed call that this one repeats
+    credential: str | None  # salted fingerprint of the key used
+    params: str | None  # JSON object: request parameters other than messages, system, tools
+    rate_limits: str | None  # JSON object: rate-limit and retry-after response headers
+    input_node: str | None  # leaf of the message list, see MessageNodeRow
+    output_node: str | None  # same, with the assistant's output appended
+    tool_set: str | None  # see ToolSetRow
+    chunk_ns: tuple[int, ...] = ()  # offsets from started_ns of each content chunk
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRow:
+    tool_call_id: str  # the provider's id, or one derived from call_id and index
+    session_id: str
+    call_id: str
+    name: str
+    arguments: str | None  # canonical JSON text; raw text when it is not JSON; None: no content
+    arguments_hash: str  # of the canonical JSON
+    result_preview: str | None  # first 2,000 characters
+    result_hash: str | None  # of the normalised result, see analysis.loops
+    is_error: bool | None
+    requested_ns: int
+    result_ns: int | None
+    result_call_id: str | None  # the call whose request carried the result
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    process_key: str  # boot-unique: pid and kernel start time
+    pid: int
+    ppid: int | None
+    started_ns: int | None  # None: it ran before capture and its start is not known
+    ended_ns: int | None
+    comm: str | None
+    exe: str | None
+    argv: tuple[str, ...]
+    cwd: str | None
+    uid: int | None
+    cgroup_id: int | None
+    exit_code: int | None
+    signal: int | None
+    session_id: str | None
+    argv_truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    session_id: str
+    confidence: str  # read (from the wire) | inferred (message-list lineage)
+    agent: str | None
+    agent_version: str | None
+    parent_session_id: str | None
+    root_pid: int | None
+    started_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRow:
+    """A message, system prompt or tool schema, once by hash. `body` is None with --no-content."""
+
+    content_hash: str
+    kind: str  # message | system | tool
+    role: str | None
+    size_bytes: int
+    body: str | None  # JSON text
+
+
+@dataclass(frozen=True, slots=True)
+class MessageNodeRow:
+    """One link of a message list: a list is its leaf node, followed through `parent_node`.
+
+    Lists that share a beginning share its nodes, so a conversation that resends its history
+    adds only what is new.
+    """
+
+    node: str
+    parent_node: str | None
+    position: int
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSetRow:
+    """One member of a set of tool schemas offered to the model."""
+
+    tool_set: str
+    position: int
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRow:
+    """One counter of one capture run: (source, counter, cause) -> value, latest value wins."""
+
+    capture_id: str
+    source: str  # openssl, process, http, ...
+    counter: str  # captured_events, captured_bytes, lost_events, lost_bytes, undecoded_bytes...
+    cause: str  # '' when the counter has no cause
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRow:
+    """A TLS library seen in a process's memory, and whether it is hooked."""
+
+    capture_id: str
+    path: str
+    build_id: str | None
+    stack: str  # openssl | unknown
+    status: str  # hooked | not_hooked
+    detail: str
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRow:
+    """One run of a collector."""
+
+    capture_id: str
+    started_ns: int
+    ended_ns: int | None
+    command: str
+    version: str
+    boot_id: str
+    kernel: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes."""
+
+    captures: list[CaptureRow] = field(default_factory=list)
+    sessions: list[SessionRow] = field(default_factory=list)
+    calls: list[CallRow] = field(default_factory=list)
+    tool_calls: list[ToolCallRow] = field(default_factory=list)
+    processes: list[ProcessRow] = field(default_factory=list)
+    contents: list[ContentRow] = field(default_factory=list)
+    nodes: list[MessageNodeRow] = field(default_factory=list)
+    tool_sets: list[ToolSetRow] = field(default_factory=list)
+    health: list[HealthRow] = field(default_factory=list)
+    coverage: list[CoverageRow] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) for name in self.__slots__)

@@ -1,0 +1,1 @@
+"""Terminal dashboard: the only package that imports Textual."""

@@ -1,0 +1,5 @@
+"""`python -m underglass`."""
+
+from underglass.cli import main
+
+main()
