@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * Frames: what every program here writes to a ring, and what travels unchanged over the socket
+ * into recordings. The layouts are mirrored in probes/frames.py; a test compares the sizes.
+ *
+ * Offsets of kernel fields arrive as -D defines read from the running kernel's BTF
+ * (probes/btf.py); no kernel struct is ever read through a header.
+ */
+#include <uapi/linux/ptrace.h>
+
+#define FRAME_VERSION 1
+
+enum frame_kind {
+    FRAME_TLS_DATA = 1,
+    FRAME_CONNECTION_OPENED = 2,
+    FRAME_CONNECTION_CLOSED = 3,
+    FRAME_PROCESS_FORKED = 4,
+    FRAME_PROCESS_EXECUTED = 5,
+    FRAME_PROCESS_PATH = 6,
+    FRAME_PROCESS_EXITED = 7,
+    FRAME_LIBRARY_MAPPED = 8,
+};
+
+struct frame {
+    u32 size; /* bytes of the whole frame; a reservation may be longer */
+    u8 kind;
+    u8 version;
+    u16 flags;
+    u64 ktime_ns;
+};
+
+/* Counters, one slot a cause; see Counter in probes/frames.py. */
+enum counter {
+    COUNT_TLS_EVENTS,
+    COUNT_TLS_BYTES,
+    COUNT_TLS_LOST_EVENTS_RING,
+    COUNT_TLS_LOST_BYTES_RING,
+    COUNT_TLS_LOST_EVENTS_FAULT,
+    COUNT_TLS_LOST_BYTES_FAULT,
+    COUNT_TLS_LOST_BYTES_TRUNCATED,
+    COUNT_TLS_LOST_BYTES_TABLE,
+    COUNT_TLS_IGNORED_BYTES,
+    COUNT_TLS_NESTED_CALLS,
+    COUNT_PROCESS_EVENTS,
+    COUNT_PROCESS_LOST_EVENTS,
+    COUNT_PROCESS_TRUNCATED_BYTES,
+    COUNT_TARGETS_LOST,
+    COUNTERS,
+};
+BPF_PERCPU_ARRAY(counters, u64, COUNTERS);
+
+static __always_inline void count(u32 which, u64 amount) {
+    u64 *value = counters.lookup(&which);
+    if (value)
+        __sync_fetch_and_add(value, amount); /* uprobe programs can be preempted */
+}
+
+/* Ring for bulk data, and one for lifecycle so that bursts of data never evict an exit. */
+BPF_RINGBUF_OUTPUT(data_ring, DATA_RING_PAGES);
+BPF_RINGBUF_OUTPUT(lifecycle_ring, LIFECYCLE_RING_PAGES);
+
+#define RING_NO_WAKEUP 1 /* BPF_RB_NO_WAKEUP: the drain polls */
+
+static __always_inline u64 kernel_u64(u64 address) {
+    u64 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    return value;
+}
+
+static __always_inline u32 kernel_u32(u64 address) {
+    u32 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    return value;
+}
+
+/* Start of a process (not of the calling thread), CLOCK_BOOTTIME: with the pid a unique key. */
+static __always_inline u64 process_start_ns(u64 task) {
+    return kernel_u64(kernel_u64(task + TASK_GROUP_LEADER) + TASK_START_BOOTTIME);
+}
+
+/* Targets: processes in scope. Flag bit 0: children are in scope too. */
+#define TARGET_FOLLOW 1
+BPF_HASH(targets, u32, u32, 65536);
+BPF_HASH(excluded, u32, u32, 256); /* never in scope, such as the observer itself */
+struct process_name {
+    char text[16];
+};
+BPF_HASH(target_names, struct process_name, u32, 256);
+BPF_ARRAY(scope_all, u32, 1);
+
+static __always_inline bool in_scope(u32 tgid) {
+    if (targets.lookup(&tgid))
+        return true;
+    u32 zero = 0;
+    u32 *all = scope_all.lookup(&zero);
+    return all && *all && !excluded.lookup(&tgid);
+}

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#ifndef UNDERGLASS_LINUX_KCONFIG_H
+#define UNDERGLASS_LINUX_KCONFIG_H
+#define CONFIG_BPF_SYSCALL 1
+#define CONFIG_64BIT 1
+#endif

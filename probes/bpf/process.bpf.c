@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * Life of the processes in scope: fork, exec (argv, executable, working directory), exit, and
+ * executable mappings, which is how a TLS library that is loaded late becomes known.
+ *
+ * A child is in scope before it runs its first instruction: the fork tracepoint precedes its
+ * wake-up. Paths are walked in the kernel, since /proc is gone when a short process is.
+ */
+
+#define ARGV_SMALL 512
+#define ARGV_MEDIUM 4096
+#define ARGV_LARGE 65536
+#define PATH_BYTES 4096
+#define PATH_DEPTH 40
+#define PATH_NAME 256
+
+struct process_forked {
+    struct frame frame;
+    u64 start_ns;
+    u32 pid;
+    u32 ppid;
+    u32 uid;
+    u32 reserved;
+    u64 cgroup_id;
+    char comm[16];
+};
+
+struct process_executed {
+    struct frame frame;
+    u64 start_ns;
+    u32 pid;
+    u32 ppid;
+    u32 uid;
+    u32 argv_size; /* as the process has it; more than follows when cut */
+    u64 cgroup_id;
+    char comm[16];
+};
+struct process_executed_small {
+    struct process_executed head;
+    u8 argv[ARGV_SMALL];
+};
+struct process_executed_medium {
+    struct process_executed head;
+    u8 argv[ARGV_MEDIUM];
+};
+struct process_executed_large {
+    struct process_executed head;
+    u8 argv[ARGV_LARGE];
+};
+
+#define PATH_EXECUTABLE 0
+#define PATH_WORKING_DIRECTORY 1
+
+struct process_path {
+    struct frame frame;
+    u64 start_ns;
+    u32 pid;
+    u8 which;
+    u8 truncated;
+    u16 names_size;
+};
+struct process_path_full {
+    struct process_path head;
+    u8 names[PATH_BYTES + PATH_NAME]; /* innermost first, each NUL-terminated */
+};
+
+struct process_exited {
+    struct frame frame;
+    u64 start_ns;
+    u32 pid;
+    u32 exit_code; /* as wait() encodes it */
+};
+
+struct library_mapped {
+    struct frame frame;
+    u64 start_ns;
+    u32 pid;
+    u32 reserved;
+    u64 address;
+};
+
+#define HEAD(event, frame_kind)                                                                  \
+    (event)->frame.size = sizeof(*(event));                                                      \
+    (event)->frame.kind = frame_kind;                                                            \
+    (event)->frame.version = FRAME_VERSION;                                                      \
+    (event)->frame.flags = 0;                                                                    \
+    (event)->frame.ktime_ns = bpf_ktime_get_ns();
+
+RAW_TRACEPOINT_PROBE(sched_process_fork) {
+    u64 child = ctx->args[1];
+    u32 pid = kernel_u32(child + TASK_PID);
+    if (pid != kernel_u32(child + TASK_TGID))
+        return 0; /* a thread */
+    u32 ppid = bpf_get_current_pid_tgid() >> 32;
+    if (!in_scope(ppid))
+        return 0;
+    u32 *target = targets.lookup(&ppid);
+    if (target) {
+        if (!(*target & TARGET_FOLLOW))
+            return 0;
+        u32 flags = *target;
+        if (targets.update(&pid, &flags))
+            count(COUNT_TARGETS_LOST, 1);
+    }
+    struct process_forked *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+    if (!event) {
+        count(COUNT_PROCESS_LOST_EVENTS, 1);
+        return 0;
+    }
+    HEAD(event, FRAME_PROCESS_FORKED);
+    event->start_ns = kernel_u64(child + TASK_START_BOOTTIME);
+    event->pid = pid;
+    event->ppid = ppid;
+    event->uid = (u32)bpf_get_current_uid_gid();
+    event->reserved = 0;
+    event->cgroup_id = bpf_get_current_cgroup_id();
+    bpf_get_current_comm(&event->comm, sizeof(event->comm));
+    lifecycle_ring.ringbuf_submit(event, 0);
+    count(COUNT_PROCESS_EVENTS, 1);
+    return 0;
+}
+
+static __always_inline void walk_path(u64 path, u32 which, u32 pid, u64 start_ns) {
+    struct process_path_full *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+    if (!event) {
+        count(COUNT_PROCESS_LOST_EVENTS, 1);
+        return;
+    }
+    HEAD(&event->head, FRAME_PROCESS_PATH);
+    event->head.start_ns = start_ns;
+    event->head.pid = pid;
+    event->head.which = which;
+    event->head.truncated = 1;
+    u64 dentry = kernel_u64(path + PATH_DENTRY);
+    u64 mount = kernel_u64(path + PATH_MNT) - MOUNT_MNT;
+    u64 used = 0;
+    for (int i = 0; i < PATH_DEPTH; i++) {
+        u64 parent = kernel_u64(dentry + DENTRY_D_PARENT);
+        if (dentry == kernel_u64(mount + MOUNT_MNT + VFSMOUNT_MNT_ROOT) || dentry == parent) {
+            u64 above = kernel_u64(mount + MOUNT_MNT_PARENT);
+            if (above == mount || above == 0) {
+                event->head.truncated = 0;
+                break;
+            }
+            dentry = kernel_u64(mount + MOUNT_MNT_MOUNTPOINT);
+            mount = above;
+            continue;
+        }
+        if (used > PATH_BYTES)
+            break;
+        long copied = bpf_probe_read_kernel_str(event->names + used, PATH_NAME,
+                                                (void *)kernel_u64(dentry + DENTRY_NAME));
+        if (copied <= 0)
+            break;
+        if (copied > PATH_NAME)
+            break;
+        used += copied;
+        dentry = parent;
+    }
+    event->head.names_size = used;
+    event->head.frame.size = sizeof(struct process_path) + used;
+    lifecycle_ring.ringbuf_submit(event, 0);
+    count(COUNT_PROCESS_EVENTS, 1);
+}
+
+static __always_inline void fill_executed(struct process_executed *event, u64 task, u32 pid,
+                                          u64 start_ns, u64 argv_size, u64 kept) {
+    event->frame.size = sizeof(*event) + kept;
+    event->frame.kind = FRAME_PROCESS_EXECUTED;
+    event->frame.version = FRAME_VERSION;
+    event->frame.flags = 0;
+    event->frame.ktime_ns = bpf_ktime_get_ns();
+    event->start_ns = start_ns;
+    event->pid = pid;
+    event->ppid = kernel_u32(kernel_u64(task + TASK_REAL_PARENT) + TASK_TGID);
+    event->uid = (u32)bpf_get_current_uid_gid();
+    event->argv_size = argv_size;
+    event->cgroup_id = bpf_get_current_cgroup_id();
+    bpf_get_current_comm(&event->comm, sizeof(event->comm));
+}
+
+RAW_TRACEPOINT_PROBE(sched_process_exec) {
+    u64 task = ctx->args[0];
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    if (!in_scope(pid)) {
+        struct process_name name = {};
+        bpf_get_current_comm(&name.text, sizeof(name.text));
+        u32 *flags = target_names.lookup(&name);
+        if (!flags)
+            return 0;
+        u32 wanted = *flags;
+        if (targets.update(&pid, &wanted))
+            count(COUNT_TARGETS_LOST, 1);
+    }
+    u64 start_ns = process_start_ns(task);
+    u64 mm = kernel_u64(task + TASK_MM);
+    u64 from = kernel_u64(mm + MM_ARG_START);
+    u64 argv_size = kernel_u64(mm + MM_ARG_END) - from;
+    u64 kept = argv_size;
+    asm volatile("" : "+r"(kept));
+    if (kept <= ARGV_SMALL) {
+        struct process_executed_small *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+        if (!event) {
+            count(COUNT_PROCESS_LOST_EVENTS, 1);
+            return 0;
+        }
+        if (bpf_probe_read_user(event->argv, kept, (void *)from))
+            kept = 0;
+        fill_executed(&event->head, task, pid, start_ns, argv_size, kept);
+        lifecycle_ring.ringbuf_submit(event, 0);
+    } else if (kept <= ARGV_MEDIUM) {
+        struct process_executed_medium *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+        if (!event) {
+            count(COUNT_PROCESS_LOST_EVENTS, 1);
+            return 0;
+        }
+        if (bpf_probe_read_user(event->argv, kept, (void *)from))
+            kept = 0;
+        fill_executed(&event->head, task, pid, start_ns, argv_size, kept);
+        lifecycle_ring.ringbuf_submit(event, 0);
+    } else {
+        struct process_executed_large *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+        if (!event) {
+            count(COUNT_PROCESS_LOST_EVENTS, 1);
+            return 0;
+        }
+        if (kept > ARGV_LARGE) {
+            count(COUNT_PROCESS_TRUNCATED_BYTES, kept - ARGV_LARGE);
+            kept = ARGV_LARGE;
+        }
+        if (bpf_probe_read_user(event->argv, kept, (void *)from))
+            kept = 0;
+        fill_executed(&event->head, task, pid, start_ns, argv_size, kept);
+        lifecycle_ring.ringbuf_submit(event, 0);
+    }
+    count(COUNT_PROCESS_EVENTS, 1);
+    walk_path(kernel_u64(mm + MM_EXE_FILE) + FILE_F_PATH, PATH_EXECUTABLE, pid, start_ns);
+    walk_path(kernel_u64(task + TASK_FS) + FS_PWD, PATH_WORKING_DIRECTORY, pid, start_ns);
+    return 0;
+}
+
+RAW_TRACEPOINT_PROBE(sched_process_exit) {
+    u64 id = bpf_get_current_pid_tgid();
+    read_stack.delete(&id);
+    write_stack.delete(&id);
+    u32 pid = id >> 32;
+    if ((u32)id != pid || !in_scope(pid))
+        return 0;
+    targets.delete(&pid);
+    u64 task = ctx->args[0];
+    struct process_exited *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+    if (!event) {
+        count(COUNT_PROCESS_LOST_EVENTS, 1);
+        return 0;
+    }
+    HEAD(event, FRAME_PROCESS_EXITED);
+    event->start_ns = process_start_ns(task);
+    event->pid = pid;
+    event->exit_code = kernel_u32(task + TASK_EXIT_CODE);
+    lifecycle_ring.ringbuf_submit(event, 0);
+    count(COUNT_PROCESS_EVENTS, 1);
+    return 0;
+}
+
+BPF_HASH(executable_mappings, u64, u32, 4096);
+
+TRACEPOINT_PROBE(syscalls, sys_enter_mmap) {
+    if (!(args->prot & 4) || (s64)args->fd < 0) /* PROT_EXEC, backed by a file */
+        return 0;
+    u64 id = bpf_get_current_pid_tgid();
+    if (!in_scope(id >> 32))
+        return 0;
+    u32 one = 1;
+    executable_mappings.update(&id, &one);
+    return 0;
+}
+
+TRACEPOINT_PROBE(syscalls, sys_exit_mmap) {
+    u64 id = bpf_get_current_pid_tgid();
+    if (!executable_mappings.lookup(&id))
+        return 0;
+    executable_mappings.delete(&id);
+    if (args->ret < 0 && args->ret > -4096)
+        return 0;
+    struct library_mapped *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+    if (!event) {
+        count(COUNT_PROCESS_LOST_EVENTS, 1);
+        return 0;
+    }
+    HEAD(event, FRAME_LIBRARY_MAPPED);
+    event->start_ns = process_start_ns(bpf_get_current_task());
+    event->pid = id >> 32;
+    event->reserved = 0;
+    event->address = args->ret;
+    lifecycle_ring.ringbuf_submit(event, 0);
+    count(COUNT_PROCESS_EVENTS, 1);
+    return 0;
+}

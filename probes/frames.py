@@ -1,0 +1,276 @@
+"""Frames: bytes <-> probe events, pure.
+
+In: frames as the BPF programs write them (`bpf/frame.bpf.h`) and as the probe process adds
+them (JSON payloads). Out: `probes.events`. A frame is
+
+    u32 size (of the whole frame), u8 kind, u8 version, u16 flags, u64 ktime_ns, payload
+
+in little-endian order. The same frames travel over the socket to the collector and into
+recordings, so nothing downstream knows whether it is live.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from probes.events import (
+    ConnectionClosed,
+    ConnectionKey,
+    ConnectionOpened,
+    Counters,
+    LibraryMapped,
+    LibrarySeen,
+    PathKind,
+    ProbeEvent,
+    ProbeState,
+    ProcessExecuted,
+    ProcessExited,
+    ProcessForked,
+    ProcessPath,
+    ProcessSeen,
+    TlsData,
+    UnknownFrame,
+)
+
+VERSION = 1
+HEADER = struct.Struct("<IBBHQ")
+MAX_FRAME_BYTES = 1 << 20
+
+TLS_DATA = 1
+CONNECTION_OPENED = 2
+CONNECTION_CLOSED = 3
+PROCESS_FORKED = 4
+PROCESS_EXECUTED = 5
+PROCESS_PATH = 6
+PROCESS_EXITED = 7
+LIBRARY_MAPPED = 8
+PROCESS_SEEN = 32
+LIBRARY_SEEN = 33
+COUNTERS_FRAME = 34
+PROBE_STATE = 35
+CONTROL = 64
+
+# Slots of the kernel's counter array, in the order of `enum counter`.
+COUNTERS = (
+    "tls_events",
+    "tls_bytes",
+    "tls_lost_events_ring_full",
+    "tls_lost_bytes_ring_full",
+    "tls_lost_events_read_fault",
+    "tls_lost_bytes_read_fault",
+    "tls_lost_bytes_call_too_long",
+    "tls_lost_bytes_connection_table_full",
+    "tls_ignored_bytes",
+    "tls_nested_calls",
+    "process_events",
+    "process_lost_events_ring_full",
+    "process_truncated_bytes",
+    "process_lost_targets_table_full",
+)
+
+# Payload layouts, after the header.
+TLS_DATA_HEAD = struct.Struct("<QQQQIIIB3x")
+_OPENED = struct.Struct("<QQQIIQiI16s")
+CLOSED = struct.Struct("<QQQIIQQ")
+_FORKED = struct.Struct("<QIIIIQ16s")
+_EXECUTED = struct.Struct("<QIIIIQ16s")
+_PATH = struct.Struct("<QIBBH")
+_EXITED = struct.Struct("<QII")
+_MAPPED = struct.Struct("<QIIQ")
+
+TLS_DATA_OFFSET = HEADER.size + TLS_DATA_HEAD.size
+ARGV_OFFSET = HEADER.size + _EXECUTED.size
+
+_Decoder = Callable[[bytes, int], ProbeEvent]
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _tls_data(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, handle, epoch, position, tgid, _tid, _call_size, direction = (
+        TLS_DATA_HEAD.unpack_from(frame, HEADER.size)
+    )
+    key = ConnectionKey(tgid, start_ns, handle, epoch)
+    return TlsData(ktime_ns, key, direction & 1, position, frame[TLS_DATA_OFFSET:])
+
+
+def _opened(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, handle, epoch, tgid, tid, cgroup_id, fd, _, comm = _OPENED.unpack_from(
+        frame, HEADER.size
+    )
+    key = ConnectionKey(tgid, start_ns, handle, epoch)
+    return ConnectionOpened(ktime_ns, key, tid, fd if fd >= 0 else None, cgroup_id, _text(comm))
+
+
+def _closed(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, handle, epoch, tgid, _, read, written = CLOSED.unpack_from(frame, HEADER.size)
+    return ConnectionClosed(ktime_ns, ConnectionKey(tgid, start_ns, handle, epoch), read, written)
+
+
+def _forked(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, pid, ppid, uid, _, cgroup_id, comm = _FORKED.unpack_from(frame, HEADER.size)
+    return ProcessForked(ktime_ns, pid, start_ns, ppid, uid, cgroup_id, _text(comm))
+
+
+def _executed(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, pid, ppid, uid, argv_size, cgroup_id, comm = _EXECUTED.unpack_from(frame, HEADER.size)
+    raw = frame[ARGV_OFFSET:]
+    truncated = argv_size > len(raw)
+    if raw.endswith(b"\0"):
+        raw = raw[:-1]
+    argv = tuple(part.decode("utf-8", "replace") for part in raw.split(b"\0")) if raw else ()
+    return ProcessExecuted(
+        ktime_ns, pid, start_ns, ppid, uid, cgroup_id, _text(comm), argv, truncated
+    )
+
+
+def _path(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, pid, which, truncated, names_size = _PATH.unpack_from(frame, HEADER.size)
+    at = HEADER.size + _PATH.size
+    names = frame[at : at + names_size].split(b"\0")[:-1]
+    path = ("" if truncated else "/") + "/".join(
+        name.decode("utf-8", "replace") for name in reversed(names)
+    )
+    kind = PathKind.WORKING_DIRECTORY if which else PathKind.EXECUTABLE
+    return ProcessPath(ktime_ns, pid, start_ns, kind, path, bool(truncated))
+
+
+def _exited(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, pid, code = _EXITED.unpack_from(frame, HEADER.size)
+    signal = code & 0x7F
+    return ProcessExited(
+        ktime_ns, pid, start_ns, None if signal else code >> 8 & 0xFF, signal or None
+    )
+
+
+def _mapped(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, pid, _, address = _MAPPED.unpack_from(frame, HEADER.size)
+    return LibraryMapped(ktime_ns, pid, start_ns, address)
+
+
+def _payload(frame: bytes) -> dict[str, Any]:
+    loaded = json.loads(frame[HEADER.size :])
+    if not isinstance(loaded, dict):
+        raise ValueError("payload is not an object")
+    return loaded
+
+
+def _process_seen(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    fields = _payload(frame)
+    fields["argv"] = tuple(fields["argv"])
+    return ProcessSeen(ktime_ns, **fields)
+
+
+def _library_seen(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    fields = _payload(frame)
+    fields["pids"] = tuple(fields["pids"])
+    return LibrarySeen(ktime_ns, **fields)
+
+
+def _counters(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    return Counters(ktime_ns, {str(name): int(n) for name, n in _payload(frame)["values"].items()})
+
+
+def _probe_state(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    return ProbeState(ktime_ns, **_payload(frame))
+
+
+_DECODERS: dict[int, _Decoder] = {
+    TLS_DATA: _tls_data,
+    CONNECTION_OPENED: _opened,
+    CONNECTION_CLOSED: _closed,
+    PROCESS_FORKED: _forked,
+    PROCESS_EXECUTED: _executed,
+    PROCESS_PATH: _path,
+    PROCESS_EXITED: _exited,
+    LIBRARY_MAPPED: _mapped,
+    PROCESS_SEEN: _process_seen,
+    LIBRARY_SEEN: _library_seen,
+    COUNTERS_FRAME: _counters,
+    PROBE_STATE: _probe_state,
+}
+_KINDS: dict[type, int] = {
+    ProcessSeen: PROCESS_SEEN,
+    LibrarySeen: LIBRARY_SEEN,
+    Counters: COUNTERS_FRAME,
+    ProbeState: PROBE_STATE,
+}
+
+
+def decode(frame: bytes) -> ProbeEvent:
+    """The event in one whole frame; `UnknownFrame` for what cannot be understood."""
+    size, kind, version, _, ktime_ns = HEADER.unpack_from(frame)
+    decoder = _DECODERS.get(kind)
+    if decoder is None or version != VERSION:
+        return UnknownFrame(ktime_ns, kind, version, size)
+    try:
+        return decoder(frame, ktime_ns)
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError):
+        return UnknownFrame(ktime_ns, kind, version, size)
+
+
+def encode(event: ProcessSeen | LibrarySeen | Counters | ProbeState) -> bytes:
+    """A frame for an event that the probe process makes itself."""
+    fields = asdict(event)
+    ktime_ns = fields.pop("ktime_ns")
+    return _json_frame(_KINDS[type(event)], ktime_ns, fields)
+
+
+def control(operation: str, **arguments: object) -> bytes:
+    """A control message from the collector to the probe process."""
+    return _json_frame(CONTROL, 0, {"operation": operation, **arguments})
+
+
+def control_payload(frame: bytes) -> dict[str, Any]:
+    """What `control` was given, with the operation under `operation`."""
+    return _payload(frame)
+
+
+def encode_closed(ktime_ns: int, key: ConnectionKey, read: int, written: int) -> bytes:
+    """A ConnectionClosed frame, for connections that the kernel did not see freed."""
+    tgid, start_ns, handle, epoch = key
+    payload = CLOSED.pack(start_ns, handle, epoch, tgid, 0, read, written)
+    size = HEADER.size + len(payload)
+    return HEADER.pack(size, CONNECTION_CLOSED, VERSION, 0, ktime_ns) + payload
+
+
+def _json_frame(kind: int, ktime_ns: int, payload: dict[str, Any]) -> bytes:
+    body = json.dumps(payload, separators=(",", ":")).encode()
+    return HEADER.pack(HEADER.size + len(body), kind, VERSION, 0, ktime_ns) + body
+
+
+class FrameSplitter:
+    """Cuts a byte stream into whole frames."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of a frame that has not arrived whole."""
+        return len(self._rest)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Whole frames, in order. Raises ValueError when the stream cannot be frames."""
+        if self._rest:
+            data = self._rest + data
+        frames: list[bytes] = []
+        at, end = 0, len(data)
+        while end - at >= 4:
+            size = int.from_bytes(data[at : at + 4], "little")
+            if not HEADER.size <= size <= MAX_FRAME_BYTES:
+                raise ValueError(f"a frame cannot have {size} bytes")
+            if end - at < size:
+                break
+            frames.append(data[at : at + size])
+            at += size
+        self._rest = data[at:]
+        return frames

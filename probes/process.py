@@ -1,0 +1,216 @@
+"""The probe process: the only part that holds privileges and loads BCC.
+
+In: control frames on a socket. Out: event frames on the same socket. It copies and never decodes.
+When the socket's other end is gone it detaches and ends; when the reader is slow the rings fill
+and the kernel counts what it had to drop, so nothing here queues without bound.
+
+Order on the socket: data of a connection precedes its close, and data of a process its exit,
+because a lifecycle frame is forwarded only after all data produced before it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from probes import frames, libraries, procfs
+from probes.errors import UnderglassError
+from probes.events import (
+    ConnectionKey,
+    Counters,
+    LibraryMapped,
+    LibrarySeen,
+    ProbeEvent,
+    ProbeState,
+    ProcessExecuted,
+    ProcessExited,
+    ProcessSeen,
+)
+from probes.session import DATA_RING_PAGES, LIFECYCLE_DRAIN_BYTES, ProbeSession
+
+POLL_MIN_MS = 1
+POLL_MAX_MS = 16
+COUNTERS_EVERY_S = 1.0
+SEND_BYTES = 1 << 20
+NICENESS = 5
+
+
+class ReaderGone(Exception):
+    """The collector closed its end of the socket."""
+
+
+class ProbeProcess:
+    """Drains the rings to the socket and obeys control frames."""
+
+    def __init__(self, connection: socket.socket, session: ProbeSession) -> None:
+        self._socket = connection
+        self._session = session
+        self._splitter = frames.FrameSplitter()
+        self._with_tls: set[int] = set()
+        self._stopping = False
+        self._next_counters = 0.0
+
+    # Sending
+
+    def _send_views(self, views: Sequence[bytes | memoryview]) -> None:
+        total = sum(map(len, views))
+        if not total:
+            return
+        try:
+            sent = self._socket.sendmsg(views)
+            if sent < total:
+                rest = b"".join(views)
+                self._socket.sendall(memoryview(rest)[sent:])
+        except OSError as error:
+            raise ReaderGone from error
+
+    def send(self, *events: ProcessSeen | LibrarySeen | Counters | ProbeState) -> None:
+        """Send events of the probe process's own. Raises ReaderGone."""
+        for event in events:
+            self._send_views([frames.encode(event)])
+
+    def _state(self, state: str, message: str = "", hint: str | None = None) -> ProbeState:
+        return ProbeState(time.monotonic_ns(), state, message, hint, self._session.attached)
+
+    # Draining
+
+    def _drain_data(self) -> int:
+        ring, until, moved = self._session.data_ring, self._session.data_ring.produced(), 0
+        while True:
+            views, position = ring.frames(until, SEND_BYTES)
+            if views:
+                for view in views:
+                    if view[4] == frames.CONNECTION_OPENED:
+                        self._with_tls.add(frames.decode(bytes(view)).connection.tgid)  # type: ignore[union-attr]
+                self._send_views(views)
+                moved += len(views)
+            ring.release(position)
+            if not views:
+                return moved
+
+    def drain(self) -> int:
+        """Forward all that the rings hold; returns the number of frames. Raises ReaderGone."""
+        lifecycle = self._session.lifecycle_ring
+        until = lifecycle.produced()
+        moved = self._drain_data()
+        while True:
+            views, position = lifecycle.frames(until, LIFECYCLE_DRAIN_BYTES)
+            copies = [bytes(view) for view in views]
+            lifecycle.release(position)
+            if not copies:
+                return moved
+            moved += len(copies)
+            forwarded = [frame for frame in copies if frame[4] != frames.LIBRARY_MAPPED]
+            if forwarded:
+                self._send_views(forwarded)
+            self._react([frames.decode(frame) for frame in copies])
+
+    def _react(self, events: list[ProbeEvent]) -> None:
+        """New programs and libraries may need hooks; a dead process's connections are closed."""
+        suspects: dict[int, None] = {}
+        for event in events:
+            if isinstance(event, ProcessExecuted | LibraryMapped):
+                suspects[event.pid] = None
+            elif isinstance(event, ProcessExited):
+                suspects.pop(event.pid, None)
+                self._session.forget(event.pid)
+                if event.pid in self._with_tls:
+                    self._with_tls.discard(event.pid)
+                    self._send_views(self._session.close_connections(event.pid))
+        for pid in suspects:
+            self.send(*self._session.hook_process(pid))
+
+    # Control
+
+    def _bring_in(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            seen = procfs.seen(pid)
+            if seen is not None:
+                self.send(seen)
+                self.send(*self._session.hook_process(pid))
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        operation = message["operation"]
+        session = self._session
+        if operation == "follow":
+            self._bring_in(session.follow_tree(int(message["pid"])))
+        elif operation == "follow_name":
+            session.follow_name(message["name"])
+            for pid in procfs.named(message["name"]):
+                self._bring_in(session.follow_tree(pid))
+        elif operation == "follow_all":
+            excluded = [int(pid) for pid in message["excluded"]]
+            session.follow_all(excluded)
+            self._bring_in(pid for pid in procfs.pids() if pid not in (*excluded, os.getpid()))
+        elif operation == "hook":
+            library = session.hook_file(message["path"])
+            if library is not None:
+                self.send(library)
+        elif operation == "ignore":
+            session.ignore(ConnectionKey(*message["connection"]))
+        elif operation == "ready":
+            self.send(self._state("ready"))
+        elif operation == "stop":
+            self._stopping = True
+
+    def _read_control(self) -> None:
+        data = self._socket.recv(65536)
+        if not data:
+            raise ReaderGone
+        for frame in self._splitter.feed(data):
+            self._obey(frames.control_payload(frame))
+
+    # Running
+
+    def run(self) -> None:
+        """Serve until told to stop or the reader is gone."""
+        for path in libraries.installed():
+            library = self._session.hook_file(path)
+            if library is not None:
+                self.send(library)
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        wait_ms = POLL_MIN_MS
+        while not self._stopping:
+            for _ in poll.poll(wait_ms):
+                self._read_control()
+            wait_ms = POLL_MIN_MS if self.drain() else min(wait_ms * 2, POLL_MAX_MS)
+            now = time.monotonic()
+            if now >= self._next_counters:
+                self._next_counters = now + COUNTERS_EVERY_S
+                self.send(Counters(time.monotonic_ns(), self._session.counters()))
+        self.drain()
+        self._send_views(self._session.open_connections())
+        self.send(Counters(time.monotonic_ns(), self._session.counters()), self._state("detached"))
+
+
+def main(argv: Sequence[str] = sys.argv[1:]) -> int:
+    """`probes.process SOCKET_FD [DATA_RING_PAGES]`: run on an inherited socket."""
+    connection = socket.socket(fileno=int(argv[0]))
+    ring_pages = int(argv[1]) if len(argv) > 1 else DATA_RING_PAGES
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    try:
+        session = ProbeSession(data_ring_pages=ring_pages)
+        ProbeProcess(connection, session).run()
+    except ReaderGone:
+        return 0
+    except (UnderglassError, OSError) as error:
+        hint = error.hint if isinstance(error, UnderglassError) else None
+        state = ProbeState(time.monotonic_ns(), "failed", str(error), hint, 0)
+        try:
+            connection.sendall(frames.encode(state))
+        except OSError:
+            pass
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

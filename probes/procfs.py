@@ -1,0 +1,95 @@
+"""Processes that already run, as /proc tells of them.
+
+In: pids. Out: `ProcessSeen` events and descendants. Everything here may vanish while it is read;
+what is gone is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from probes.events import ProcessSeen
+
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def pids() -> Iterator[int]:
+    """Every process."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            yield int(name)
+
+
+def _stat(pid: int) -> tuple[str, int, int] | None:
+    """(comm, ppid, start in ticks since boot), or None when the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    opening, closing = text.find("("), text.rfind(")")
+    fields = text[closing + 2 :].split()
+    if len(fields) < 20:
+        return None
+    return text[opening + 1 : closing], int(fields[1]), int(fields[19])
+
+
+def descendants(pid: int) -> list[int]:
+    """Pids below a process, parents before children."""
+    children: dict[int, list[int]] = {}
+    for candidate in pids():
+        stat = _stat(candidate)
+        if stat is not None:
+            children.setdefault(stat[1], []).append(candidate)
+    found, queue = [], list(children.get(pid, ()))
+    while queue:
+        child = queue.pop(0)
+        found.append(child)
+        queue.extend(children.get(child, ()))
+    return found
+
+
+def named(name: str) -> list[int]:
+    """Processes whose command name or executable has this name."""
+    found = []
+    for pid in pids():
+        stat = _stat(pid)
+        if stat is None:
+            continue
+        if stat[0] == name[:15] or os.path.basename(_link(pid, "exe") or "") == name:
+            found.append(pid)
+    return found
+
+
+def _link(pid: int, name: str) -> str | None:
+    try:
+        return os.readlink(f"/proc/{pid}/{name}")
+    except OSError:
+        return None
+
+
+def seen(pid: int) -> ProcessSeen | None:
+    """What is known of a running process. Its start is rounded to a clock tick (10 ms)."""
+    stat = _stat(pid)
+    if stat is None:
+        return None
+    comm, ppid, ticks = stat
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()[:65536]
+        uid: int | None = os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        raw, uid = b"", None
+    argv = raw.removesuffix(b"\0").split(b"\0") if raw else []
+    return ProcessSeen(
+        ktime_ns=time.monotonic_ns(),
+        pid=pid,
+        start_ns=ticks * _TICK_NS,
+        ppid=ppid,
+        comm=comm,
+        exe=_link(pid, "exe"),
+        argv=tuple(part.decode("utf-8", "replace") for part in argv),
+        cwd=_link(pid, "cwd"),
+        uid=uid,
+    )
