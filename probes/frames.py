@@ -219,12 +219,12 @@ def encode(event: ProcessSeen | LibrarySeen | Counters | ProbeState) -> bytes:
     """A frame for an event that the probe process makes itself."""
     fields = asdict(event)
     ktime_ns = fields.pop("ktime_ns")
-    return _json_frame(_KINDS[type(event)], ktime_ns, fields)
+    return json_frame(_KINDS[type(event)], ktime_ns, fields)
 
 
 def control(operation: str, **arguments: object) -> bytes:
     """A control message from the collector to the probe process."""
-    return _json_frame(CONTROL, 0, {"operation": operation, **arguments})
+    return json_frame(CONTROL, 0, {"operation": operation, **arguments})
 
 
 def control_payload(frame: bytes) -> dict[str, Any]:
@@ -240,7 +240,8 @@ def encode_closed(ktime_ns: int, key: ConnectionKey, read: int, written: int) ->
     return HEADER.pack(size, CONNECTION_CLOSED, VERSION, 0, ktime_ns) + payload
 
 
-def _json_frame(kind: int, ktime_ns: int, payload: dict[str, Any]) -> bytes:
+def json_frame(kind: int, ktime_ns: int, payload: dict[str, Any]) -> bytes:
+    """A frame of a kind whose payload is a JSON object."""
     body = json.dumps(payload, separators=(",", ":")).encode()
     return HEADER.pack(HEADER.size + len(body), kind, VERSION, 0, ktime_ns) + body
 

@@ -138,7 +138,9 @@ class ProbeProcess:
     def _obey(self, message: dict[str, Any]) -> None:
         operation = message["operation"]
         session = self._session
-        if operation == "follow":
+        if operation == "follow_held":  # has not executed its program; nothing to tell of it yet
+            session.follow(int(message["pid"]))
+        elif operation == "follow":
             self._bring_in(session.follow_tree(int(message["pid"])))
         elif operation == "follow_name":
             session.follow_name(message["name"])

@@ -1,0 +1,430 @@
+"""LLM calls: exchanges that an API of `collector.llm` recognises, turned into rows.
+
+In: an `ExchangeObserver`'s events. Out: `CallRow`, `ToolCallRow`, `SessionRow` and the rows of
+`collector.conversations`, in a `Batch`. A call is written when its request was sent, again when
+its first token came, and finally at its end; a tool call when the model made it, and again when
+a later request of its session carries the result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import orjson
+
+from collector import pricing
+from collector.capture_info import CaptureInfo
+from collector.conversations import Conversations, MessageList, digest
+from collector.exchange import Exchange
+from collector.http.codings import ContentDecoder
+from collector.http.events import Headers, header
+from collector.identity import Identity, identify
+from collector.llm.api import Api, ResponseDecoder
+from collector.llm.model import LlmRequest, LlmResponse, ToolResult
+from collector.llm.registry import match
+from collector.normalisation import arguments_hash, canonical_arguments, result_hash
+from collector.processes import ProcessTable
+from collector.redaction import TextRedactor
+from collector.rows import Batch, CallRow, ToolCallRow
+from collector.sessions import Sessions
+from probes.events import ConnectionKey
+
+REQUEST_LIMIT_BYTES = 64 << 20
+RESPONSE_LIMIT_BYTES = 256 << 20
+PREVIEW_CHARACTERS = 2000
+UNANSWERED_TOOL_CALLS = 50_000
+RETRY_MEMORY = 10_000
+_RATE_LIMIT = re.compile(r"(?:anthropic-ratelimit|x-ratelimit|ratelimit|retry-after)")
+_CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+_FINGERPRINT = re.compile(r"\[redacted:([0-9a-f]{8})\]")
+_NO_REQUEST = LlmRequest(request_model=None, stream=False)
+
+
+class ConnectionInterest(Protocol):
+    """Hears whether a connection turned out to carry LLM calls."""
+
+    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool) -> None:
+        """An exchange of the connection ended."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call in progress: what decodes it, and its row as it stands."""
+
+    api: Api
+    content: ContentDecoder
+    parts: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0
+    request: LlmRequest = _NO_REQUEST
+    messages: MessageList = MessageList(None, (), 0)
+    decoder: ResponseDecoder | None = None
+    response_content: ContentDecoder | None = None
+    row: CallRow | None = None
+    first_token_shown: bool = False
+
+
+class CallTracker:
+    """Follows every exchange that may be an LLM call. Not thread-safe."""
+
+    def __init__(
+        self,
+        info: CaptureInfo,
+        processes: ProcessTable,
+        interest: ConnectionInterest,
+        redact: TextRedactor,
+        *,
+        content: bool,
+        overrides: tuple[pricing.Override, ...] = (),
+        undecoded: Callable[[str, int], None],
+    ) -> None:
+        self.batch = Batch()
+        self._info = info
+        self._processes = processes
+        self._interest = interest
+        self._redact = redact
+        self._content = content
+        self._overrides = overrides
+        self._undecoded = undecoded
+        self._sessions = Sessions()
+        self._conversations = Conversations(redact, content=content)
+        self._running: dict[str, tuple[Exchange, _Call]] = {}
+        self._calls: dict[str, CallRow] = {}
+        self._tools: dict[tuple[str, str], ToolCallRow] = {}
+        self._unanswered: OrderedDict[tuple[str, str], ToolCallRow] = OrderedDict()
+        self._failed: OrderedDict[tuple[str, str | None, str | None, str | None], str] = (
+            OrderedDict()
+        )
+
+    def take(self) -> Batch:
+        """Everything that is new since the last call, the state of running calls included."""
+        for call_id, (exchange, call) in self._running.items():
+            if not call.first_token_shown and call.decoder is not None and call.row is not None:
+                response = call.decoder.snapshot()
+                if response.first_token_ns is not None:
+                    call.first_token_shown = True
+                    self._calls[call_id] = self._filled(exchange, call, call.row, response)
+        batch, self.batch = self.batch, Batch()
+        batch.calls = list(self._calls.values())
+        batch.tool_calls = list(self._tools.values())
+        self._calls, self._tools = {}, {}
+        return batch
+
+    # ExchangeObserver
+
+    def request_started(self, exchange: Exchange) -> None:
+        """An exchange whose head could be a call is followed."""
+        api = match(exchange.request)
+        if api is not None:
+            coding = header(exchange.request.headers, "content-encoding")
+            exchange.state = _Call(api, ContentDecoder(coding, REQUEST_LIMIT_BYTES))
+
+    def request_body(self, exchange: Exchange, data: bytes) -> None:
+        """The body is kept until it is whole; beyond the limit it is not."""
+        call: _Call | None = exchange.state
+        if call is not None and call.size_bytes < REQUEST_LIMIT_BYTES:
+            plain = call.content.feed(data)
+            call.size_bytes += len(plain)
+            call.parts.append(plain)
+
+    def request_ended(self, exchange: Exchange) -> None:
+        """The request is parsed and the call is known to run."""
+        call: _Call | None = exchange.state
+        if call is None or exchange.request_end is None:
+            return
+        call.parts.append(call.content.finish())
+        body, call.parts = b"".join(call.parts), []
+        whole = (
+            exchange.request_end.complete and not call.content.failed and not call.content.capped
+        )
+        request = call.api.parse_request(exchange.request, body)
+        if request is None and whole:
+            exchange.state = None  # not of that API's shape after all
+            return
+        if not whole:
+            self._undecoded("request_body", call.content.undecoded_bytes)
+        call.request = request or _NO_REQUEST
+        self._begin(exchange, call)
+
+    def response_started(self, exchange: Exchange) -> None:
+        """The answer to a followed request begins."""
+        call: _Call | None = exchange.state
+        if call is None or exchange.response is None:
+            return
+        call.decoder = call.api.response_decoder(exchange.response, call.request)
+        coding = header(exchange.response.headers, "content-encoding")
+        call.response_content = ContentDecoder(coding, RESPONSE_LIMIT_BYTES)
+
+    def response_body(self, exchange: Exchange, data: bytes, ktime_ns: int) -> None:
+        """Body bytes go to the decoder as they come."""
+        call: _Call | None = exchange.state
+        if call is not None and call.decoder is not None and call.response_content is not None:
+            plain = call.response_content.feed(data)
+            if plain:
+                call.decoder.feed(plain, ktime_ns)
+
+    def exchange_ended(self, exchange: Exchange, ktime_ns: int) -> None:
+        """The call is written for good."""
+        call: _Call | None = exchange.state
+        if call is not None and call.row is None:
+            if exchange.request_end is None or not exchange.request_end.complete:
+                self._begin(exchange, call)
+            else:
+                call = None
+        if call is not None:
+            self._finish(exchange, call, ktime_ns)
+        self._interest.exchange_seen(exchange.connection, is_call=call is not None)
+
+    # Rows
+
+    def _begin(self, exchange: Exchange, call: _Call) -> None:
+        """The first row of a call: status `running`."""
+        key, head, request = exchange.connection, exchange.request, call.request
+        call_id = (
+            "c"
+            + digest(
+                f"{self._info.boot_id}:{key.tgid}:{key.start_ns}:{key.handle}:{key.epoch}:"
+                f"{exchange.number}".encode()
+            )[:16]
+        )
+        started_ns = self._info.wall_ns(head.ktime_ns)
+        identity = identify(head.headers, request.params, request)
+        comm = self._processes.comm(key.tgid)
+        if identity.agent is None:
+            identity = replace(identity, agent=comm)
+        process_key = self._processes.key(key.tgid, key.start_ns)
+        call.messages = self._conversations.request(request, self.batch)
+        session_id = self._session(call_id, identity, call, process_key, key.tgid, started_ns)
+        self._processes.link(key.tgid, session_id)
+        tool_set = self._conversations.tool_set(request.tools, self.batch)
+        end = exchange.request_end
+        call.row = CallRow(
+            call_id=call_id,
+            session_id=session_id,
+            agent=identity.agent,
+            agent_version=identity.agent_version,
+            pid=key.tgid,
+            comm=comm,
+            provider=call.api.provider(head),
+            api=call.api.name,
+            model=None,
+            request_model=request.request_model,
+            host=header(head.headers, "host"),
+            started_ns=started_ns,
+            first_byte_ns=None,
+            first_token_ns=None,
+            ended_ns=None,
+            status="running",
+            http_status=None,
+            error_type=None,
+            error_message=None,
+            stream=request.stream,
+            complete=False,
+            input_tokens=None,
+            output_tokens=None,
+            cache_read_tokens=None,
+            cache_write_tokens=None,
+            reasoning_tokens=None,
+            cost_usd=None,
+            cost_source=None,
+            finish_reason=None,
+            tool_call_count=0,
+            request_bytes=end.wire_bytes if end else 0,
+            response_bytes=None,
+            lost_bytes=exchange.lost_bytes,
+            response_id=None,
+            provider_request_id=None,
+            retry_of=self._failed.get(
+                (session_id, call.messages.leaf, request.request_model, tool_set)
+            ),
+            credential=_credential(head.headers),
+            params=self._params(request),
+            rate_limits=None,
+            input_node=call.messages.leaf,
+            output_node=None,
+            tool_set=tool_set,
+        )
+        self._calls[call_id] = call.row
+        self._running[call_id] = (exchange, call)
+        for result in request.tool_results:
+            self._answer(session_id, result, call_id, started_ns)
+
+    def _session(
+        self,
+        call_id: str,
+        identity: Identity,
+        call: _Call,
+        process_key: str,
+        pid: int,
+        started_ns: int,
+    ) -> str:
+        previous = call.request.params.get("previous_response_id")
+        return self._sessions.assign(
+            call_id=call_id,
+            identity=identity,
+            lineage=call.messages.lineage,
+            previous_response_id=previous if isinstance(previous, str) else None,
+            process_key=process_key,
+            pid=pid,
+            started_ns=started_ns,
+            batch=self.batch,
+        )
+
+    def _params(self, request: LlmRequest) -> str | None:
+        if not self._content:
+            return None
+        try:
+            return self._redact(orjson.dumps(request.params).decode())
+        except (TypeError, orjson.JSONEncodeError):
+            return None
+
+    def _filled(
+        self, exchange: Exchange, call: _Call, row: CallRow, response: LlmResponse
+    ) -> CallRow:
+        """The row with what the response says, as far as it has come."""
+        usage, head = response.usage, exchange.response
+        wall = self._info.wall_ns
+        return replace(
+            row,
+            model=response.model,
+            first_byte_ns=None if exchange.first_byte_ns is None else wall(exchange.first_byte_ns),
+            first_token_ns=None
+            if response.first_token_ns is None
+            else wall(response.first_token_ns),
+            http_status=head.status if head else None,
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
+            cache_read_tokens=usage.cache_read_tokens if usage else None,
+            cache_write_tokens=usage.cache_write_tokens if usage else None,
+            reasoning_tokens=usage.reasoning_tokens if usage else None,
+            finish_reason=response.finish_reason,
+            tool_call_count=len(response.tool_calls),
+            response_id=response.response_id,
+        )
+
+    def _finish(self, exchange: Exchange, call: _Call, ktime_ns: int) -> None:
+        row = call.row
+        if row is None:
+            return
+        self._running.pop(row.call_id, None)
+        content, end = call.response_content, exchange.response_end
+        response = LlmResponse()
+        if call.decoder is not None and content is not None:
+            rest = content.finish()
+            if rest:
+                call.decoder.feed(rest, ktime_ns)
+            self._undecoded("response_body", content.undecoded_bytes)
+            intact = exchange.complete and not content.failed and not content.capped
+            response = call.decoder.finish(intact)
+        row = self._filled(exchange, call, row, response)
+        wall = self._info.wall_ns
+        http_status = row.http_status or 0
+        complete = exchange.complete and response.complete
+        error_type = response.error.error_type if response.error else None
+        if error_type is None and http_status >= 400:
+            error_type = str(http_status)
+        status = "error" if error_type else "ok" if complete else "incomplete"
+        model = response.model or row.request_model
+        cost = pricing.price(
+            response.usage, model, row.provider, row.host, row.started_ns / 1e9, self._overrides
+        )
+        head = exchange.response
+        message = response.error.message if response.error and self._content else None
+        row = replace(
+            row,
+            ended_ns=wall(end.ktime_ns if end else ktime_ns),
+            status=status,
+            error_type=error_type,
+            error_message=self._redact(message) if message else None,
+            stream=row.stream or response.first_token_ns is not None,
+            complete=complete,
+            cost_usd=cost.cost_usd,
+            cost_source=cost.source,
+            response_bytes=end.wire_bytes if end else None,
+            lost_bytes=exchange.lost_bytes,
+            provider_request_id=_first(head.headers, "request-id", "x-request-id")
+            if head
+            else None,
+            rate_limits=_rate_limits(head.headers) if head else None,
+            output_node=self._conversations.extend(call.messages, response.output, self.batch)
+            if response.output
+            else None,
+            chunk_ns=tuple(wall(at) - row.started_ns for at in response.chunk_ns),
+        )
+        call.row = row
+        self._calls[row.call_id] = row
+        self._remember(exchange, call, row, response)
+        for index, tool_call in enumerate(response.tool_calls):
+            arguments = canonical_arguments(tool_call.arguments)
+            tool = ToolCallRow(
+                tool_call_id=tool_call.tool_call_id or f"{row.call_id}#{index}",
+                session_id=row.session_id,
+                call_id=row.call_id,
+                name=tool_call.name,
+                arguments=self._redact(arguments) if self._content else None,
+                arguments_hash=arguments_hash(tool_call.arguments),
+                result_preview=None,
+                result_hash=None,
+                is_error=None,
+                requested_ns=wall(tool_call.requested_ns),
+                result_ns=None,
+                result_call_id=None,
+            )
+            self._tools[tool.call_id, tool.tool_call_id] = tool
+            self._unanswered[tool.session_id, tool.tool_call_id] = tool
+            if len(self._unanswered) > UNANSWERED_TOOL_CALLS:
+                self._unanswered.popitem(last=False)
+
+    def _remember(
+        self, exchange: Exchange, call: _Call, row: CallRow, response: LlmResponse
+    ) -> None:
+        """What later requests may refer to: an answered list, or a failure to be retried."""
+        key = (row.session_id, row.input_node, row.request_model, row.tool_set)
+        if row.status == "ok":
+            self._failed.pop(key, None)
+            connection = exchange.connection
+            self._sessions.answered(
+                session_id=row.session_id,
+                lineage=call.messages.lineage,
+                process_key=self._processes.key(connection.tgid, connection.start_ns),
+                response_id=response.response_id,
+            )
+        else:
+            self._failed[key] = row.call_id
+            if len(self._failed) > RETRY_MEMORY:
+                self._failed.popitem(last=False)
+
+    def _answer(self, session_id: str, result: ToolResult, call_id: str, started_ns: int) -> None:
+        """The result of a tool call, told the first time that a request carries it."""
+        tool = self._unanswered.pop((session_id, result.tool_call_id), None)
+        if tool is None:
+            return
+        preview = None
+        if self._content:
+            preview = self._redact(result.text)[:PREVIEW_CHARACTERS]
+        self._tools[tool.call_id, tool.tool_call_id] = replace(
+            tool,
+            result_preview=preview,
+            result_hash=result_hash(result.text),
+            is_error=result.is_error,
+            result_ns=started_ns,
+            result_call_id=call_id,
+        )
+
+
+def _first(headers: Headers, *names: str) -> str | None:
+    return next((value for name in names if (value := header(headers, name))), None)
+
+
+def _credential(headers: Headers) -> str | None:
+    value = _first(headers, *_CREDENTIAL_HEADERS)
+    found = _FINGERPRINT.search(value) if value else None
+    return found[1] if found else None
+
+
+def _rate_limits(headers: Headers) -> str | None:
+    limits = {name: value for name, value in headers if _RATE_LIMIT.match(name)}
+    return orjson.dumps(limits).decode() if limits else None

@@ -1,0 +1,135 @@
+"""A live capture: the probe's socket in, redaction, recording, pipeline and store out.
+
+One thread does all of it. When it falls behind, the socket and then the kernel's rings fill, and
+what the kernel must drop is counted there with its position: no queue here grows without bound.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+
+from collector.pipeline import Pipeline
+from collector.recording import RecordingReader, RecordingWriter
+from collector.redaction import Redactor
+from collector.rows import Batch
+from probes import frames
+from probes.client import ProbeClient
+from probes.errors import UnderglassError
+from probes.events import ProbeState
+from probes.frames import FrameSplitter
+
+FLUSH_EVERY_S = 0.5
+WRITES_EVERY_FRAMES = 20_000  # during replay
+Write = Callable[[Batch], None]
+
+
+class CaptureFailed(UnderglassError):
+    """The probe process could not attach."""
+
+    exit_code = 3
+
+
+class LiveCapture:
+    """Moves frames from the probe to the store until told to stop."""
+
+    def __init__(
+        self,
+        probe: ProbeClient,
+        redactor: Redactor,
+        pipeline: Pipeline | None,
+        write: Write,
+        recording: RecordingWriter | None = None,
+    ) -> None:
+        self._probe = probe
+        self._redactor = redactor
+        self._pipeline = pipeline
+        self._write = write
+        self._recording = recording
+        self._splitter = FrameSplitter()
+        self._flushed_at = time.monotonic()
+        self.ended = False
+        self.probe_died = True
+
+    def wait_ready(self) -> None:
+        """Until the probes are attached. Raises CaptureFailed with the probe's own words."""
+        self._probe.control("ready")
+        state: ProbeState | None = None
+        while state is None:
+            data = self._probe.receive()
+            if not data:
+                raise CaptureFailed(
+                    "the probe process ended before it was ready", hint="run `underglass doctor`"
+                )
+            for frame in self._splitter.feed(data):
+                self._take(frame)
+                if frame[4] == frames.PROBE_STATE:
+                    event = frames.decode(frame)
+                    state = event if isinstance(event, ProbeState) else None
+        if state.state == "failed":
+            raise CaptureFailed(state.message, hint=state.hint)
+
+    def _take(self, frame: bytes) -> None:
+        frame = self._redactor.frame(frame)
+        if self._recording is not None:
+            self._recording.add(frame)
+        if self._pipeline is not None:
+            self._pipeline.feed(frame)
+
+    def pump(self, *, timeout_s: float, wake: int | None = None) -> None:
+        """Wait for frames up to `timeout_s`, take what came, and write when it is time.
+
+        Also returns when the descriptor `wake` becomes readable.
+        """
+        poll = select.poll()
+        poll.register(self._probe.socket, select.POLLIN)
+        if wake is not None:
+            poll.register(wake, select.POLLIN)
+        for descriptor, _ in poll.poll(timeout_s * 1000):
+            if descriptor != self._probe.socket.fileno():
+                continue
+            data = self._probe.receive()
+            if not data:
+                self.ended = True
+            for frame in self._splitter.feed(data):
+                self._take(frame)
+                if frame[4] == frames.PROBE_STATE:
+                    event = frames.decode(frame)
+                    if isinstance(event, ProbeState) and event.state == "detached":
+                        self.probe_died = False
+        if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is new."""
+        if self._recording is not None:
+            self._recording.flush()
+        if self._pipeline is not None:
+            self._write(self._pipeline.take())
+        self._flushed_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Detach, take everything that was captured until then, and write it."""
+        try:
+            self._probe.control("stop")
+        except OSError:
+            pass  # it is gone; what it sent is still in the socket
+        while not self.ended:
+            self.pump(timeout_s=1.0)
+        if self._recording is not None:
+            self._recording.close()
+        if self._pipeline is not None:
+            self._write(self._pipeline.finish())
+
+
+def replay(reader: RecordingReader, pipeline: Pipeline, write: Write) -> int:
+    """Take a recording through the pipeline; the number of frames."""
+    count = 0
+    for frame in reader.frames():
+        pipeline.feed(frame)
+        count += 1
+        if count % WRITES_EVERY_FRAMES == 0:
+            write(pipeline.take())
+    write(pipeline.finish())
+    return count

@@ -1,0 +1,96 @@
+"""One DuckDB file, opened as a store should be.
+
+In: a path. Out: a connection whose current catalog is the file, cut off from every other file
+and from extension downloads, and the store's own errors instead of DuckDB's. `collector.store`
+opens for writing, `analysis.reading` for reading.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from collector.store_errors import NotAStore, StoreError, StoreLocked, StoreUnreadable
+
+# Storage version 1.4 is the oldest that every supported DuckDB writes with zstd text; small blocks
+# keep small stores small, small row groups bound what a checkpoint rewrites.
+_WRITING = "STORAGE_VERSION 'v1.4.0', BLOCK_SIZE 16384, ROW_GROUP_SIZE 2048"
+_READING = "READ_ONLY"
+_BEFORE = (
+    "SET GLOBAL TimeZone = 'UTC'",
+    "SET wal_autocheckpoint = '4MB'",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET temp_directory = ''",  # nothing captured is spilled to files of its own
+)
+_AFTER = (
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+    "USE store",
+)
+
+
+def run(connection: duckdb.DuckDBPyConnection, sql: str, *parameters: Any) -> list[Any]:
+    """Execute and fetch every row, which leaves the connection free for the next statement."""
+    return connection.execute(sql, list(parameters) or None).fetchall()
+
+
+def attach(path: Path, *, writing: bool) -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the file, as catalog `store`, which reaches no other file.
+
+    Raises `StoreLocked`, `NotAStore` or `StoreUnreadable`.
+    """
+    connection = duckdb.connect()
+    quoted = str(path).replace("'", "''")
+    mask = os.umask(0o077) if writing and not path.exists() else None
+    try:
+        for setting in _BEFORE:
+            run(connection, setting)
+        run(connection, f"ATTACH '{quoted}' AS store ({_WRITING if writing else _READING})")
+        for setting in _AFTER:
+            run(connection, setting)
+    except duckdb.Error as error:
+        connection.close()
+        raise _refusal(path, str(error), writing=writing) from error
+    finally:
+        if mask is not None:
+            os.umask(mask)
+    return connection
+
+
+def wal_path(path: Path) -> Path:
+    """DuckDB's write-ahead log for the file."""
+    return path.with_name(path.name + ".wal")
+
+
+def create_private(path: Path) -> None:
+    """Create the file, for its owner alone, before DuckDB does so with wider permissions."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:
+        pass  # it is there, or DuckDB will say what is wrong
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what DuckDB says."""
+    return str(error).partition("\n")[0]
+
+
+def _refusal(path: Path, said: str, *, writing: bool) -> StoreError:
+    """The error that DuckDB's words mean."""
+    line = said.partition("\n")[0]
+    if path.is_dir():
+        return NotAStore(path, "it is a directory")
+    if "onflicting lock" in said or "already attached" in said:
+        number = said.partition("(PID ")[2].partition(")")[0]
+        pid = int(number) if number.isdecimal() else None
+        owner = f"pid {pid}" if pid is not None else "this process"
+        return StoreLocked(path, pid=pid, owner=owner, writing=writing)
+    if "not a valid DuckDB" in said:
+        return NotAStore(path, "it is no DuckDB file")
+    if any(word in said.lower() for word in ("serialization", "checksum", "corrupt")):
+        return NotAStore(path, f"it is damaged ({line})")
+    return StoreUnreadable(path, line)

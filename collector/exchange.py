@@ -1,0 +1,292 @@
+"""HTTP exchanges: requests paired with their responses.
+
+In: chunks and gaps of one connection's two directions. Out: calls on an `ExchangeObserver`, in
+order. A response belongs to the oldest request without one; where bytes are missing, what can
+no longer be known for certain is ended as incomplete rather than paired by guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from collector.http.events import (
+    BodyData,
+    HttpEvent,
+    MessageEnd,
+    RequestHead,
+    ResponseHead,
+    Skipped,
+    Upgraded,
+)
+from collector.http.http1 import RequestReader, ResponseReader
+from probes.events import ConnectionKey, Direction
+
+_REQUEST = re.compile(rb"[A-Z][A-Z-]{1,15} [^\x00-\x1f]")
+_RESPONSE = b"HTTP/1."
+_HTTP2_PREFACE = b"PRI * HTTP/2.0"
+_DECIDE_BYTES = 24
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its response, as far as they were seen. `state` is the observer's own."""
+
+    connection: ConnectionKey
+    number: int
+    request: RequestHead
+    request_end: MessageEnd | None = None
+    response: ResponseHead | None = None
+    response_end: MessageEnd | None = None
+    first_byte_ns: int | None = None
+    request_gap_after: bool = False
+    state: Any = None
+
+    @property
+    def lost_bytes(self) -> int:
+        """Bytes of either message that are known to be missing."""
+        return sum(end.lost_bytes for end in (self.request_end, self.response_end) if end)
+
+    @property
+    def complete(self) -> bool:
+        """Both messages were seen whole."""
+        return bool(
+            self.request_end
+            and self.request_end.complete
+            and self.response_end
+            and self.response_end.complete
+        )
+
+
+class ExchangeObserver(Protocol):
+    """What a consumer of exchanges is told, in this order for each exchange."""
+
+    def request_started(self, exchange: Exchange) -> None:
+        """The request's head was read."""
+
+    def request_body(self, exchange: Exchange, data: bytes) -> None:
+        """Body bytes, still content-coded."""
+
+    def request_ended(self, exchange: Exchange) -> None:
+        """The request is whole, or is known never to be."""
+
+    def response_started(self, exchange: Exchange) -> None:
+        """The response's final head was read."""
+
+    def response_body(self, exchange: Exchange, data: bytes, ktime_ns: int) -> None:
+        """Body bytes, still content-coded."""
+
+    def exchange_ended(self, exchange: Exchange, ktime_ns: int) -> None:
+        """Nothing more will come; `exchange.complete` says whether all of it did."""
+
+
+@dataclass(slots=True)
+class HttpCounters:
+    """Bytes that no exchange holds, by reason, over all connections."""
+
+    undecoded_bytes: dict[str, int] = field(default_factory=dict)
+    exchanges: int = 0
+    orphan_responses: int = 0
+
+    def undecoded(self, reason: str, length: int) -> None:
+        """Count bytes that were read and not understood."""
+        if length:
+            self.undecoded_bytes[reason] = self.undecoded_bytes.get(reason, 0) + length
+
+
+class HttpConnection:
+    """Both directions of one connection. `verdict` is None until the protocol is known, then
+    `client`, or the reason why its bytes are not decoded."""
+
+    def __init__(
+        self, key: ConnectionKey, observer: ExchangeObserver, counters: HttpCounters
+    ) -> None:
+        self.key = key
+        self.verdict: str | None = None
+        self._observer = observer
+        self._counters = counters
+        self._requests = RequestReader()
+        self._responses = ResponseReader(self._method_of_next_response)
+        self._outstanding: deque[Exchange] = deque()
+        self._sending: Exchange | None = None
+        self._answering: Exchange | None = None
+        self._numbered = 0
+        self._pipelined = False
+        self._response_gap = False
+        self._undecided: list[tuple[int, bytes, int]] = []
+
+    # Protocol
+
+    def chunk(self, direction: int, data: bytes, ktime_ns: int) -> None:
+        """Bytes of one direction, in order."""
+        if self.verdict == "client":
+            self._feed(direction, data, ktime_ns)
+        elif self.verdict is None:
+            self._undecided.append((direction, data, ktime_ns))
+            self._decide()
+        else:
+            self._counters.undecoded(self.verdict, len(data))
+
+    def _decide(self) -> None:
+        direction = self._undecided[0][0]
+        head = b"".join(data for way, data, _ in self._undecided if way == direction)
+        verdict = _verdict(direction, head)
+        if verdict is None:
+            return
+        self.verdict = verdict
+        pending, self._undecided = self._undecided, []
+        for way, data, ktime_ns in pending:
+            self.chunk(way, data, ktime_ns)
+
+    def _feed(self, direction: int, data: bytes, ktime_ns: int) -> None:
+        if direction == Direction.WRITE:
+            self._request_events(self._requests.feed(data, ktime_ns), ktime_ns)
+        else:
+            if self._answering is None and self._outstanding:
+                following = self._outstanding[0]
+                if following.first_byte_ns is None:
+                    following.first_byte_ns = ktime_ns
+            self._response_events(self._responses.feed(data, ktime_ns), ktime_ns)
+
+    def gap(self, direction: int, length: int, ktime_ns: int) -> None:
+        """Bytes of one direction that exist and were not delivered."""
+        if self.verdict is None:
+            self.verdict = "client"  # resynchronises, or counts what it cannot read
+            pending, self._undecided = self._undecided, []
+            for way, data, at in pending:
+                self.chunk(way, data, at)
+        if self.verdict != "client":
+            return
+        if direction == Direction.WRITE:
+            inside = self._sending is not None
+            self._request_events(self._requests.gap(length, ktime_ns), ktime_ns)
+            if not (inside and self._sending is not None):
+                for exchange in self._outstanding:
+                    exchange.request_gap_after = True
+                if self._pipelined:
+                    self._abandon(ktime_ns)
+        else:
+            inside = self._answering is not None
+            self._response_events(self._responses.gap(length, ktime_ns), ktime_ns)
+            if not (inside and self._answering is not None):
+                self._response_gap = True
+                if self._pipelined or any(
+                    exchange.request_gap_after for exchange in self._outstanding
+                ):
+                    self._abandon(ktime_ns)
+
+    def close(self, ktime_ns: int) -> None:
+        """Nothing follows."""
+        if self.verdict is None:
+            for _, data, _ in self._undecided:
+                self._counters.undecoded("too_short", len(data))
+            self._undecided = []
+        self._request_events(self._requests.close(ktime_ns), ktime_ns)
+        self._response_events(self._responses.close(ktime_ns), ktime_ns)
+        self._counters.undecoded("cut", self._requests.pending_bytes)
+        self._counters.undecoded("cut", self._responses.pending_bytes)
+        self._abandon(ktime_ns)
+
+    # Pairing
+
+    def _method_of_next_response(self) -> str | None:
+        following = self._next_exchange()
+        return following.request.method if following else None
+
+    def _next_exchange(self) -> Exchange | None:
+        """The request that the response now beginning answers."""
+        if not self._outstanding:
+            return None
+        # After a gap the responses of all but the newest request are in the gap: on a connection
+        # without pipelining a request is sent only when the one before it is answered.
+        return self._outstanding[-1] if self._response_gap else self._outstanding[0]
+
+    def _abandon(self, ktime_ns: int) -> None:
+        while self._outstanding:
+            self._end(self._outstanding.popleft(), ktime_ns)
+
+    def _end(self, exchange: Exchange, ktime_ns: int) -> None:
+        if self._sending is exchange:
+            self._sending = None
+        if self._answering is exchange:
+            self._answering = None
+        self._observer.exchange_ended(exchange, ktime_ns)
+
+    def _request_events(self, events: list[HttpEvent], ktime_ns: int) -> None:
+        for event in events:
+            if isinstance(event, BodyData):
+                if self._sending is not None:
+                    self._observer.request_body(self._sending, event.data)
+            elif isinstance(event, RequestHead):
+                waiting = self._outstanding and not self._outstanding[-1].request_gap_after
+                if waiting or self._answering is not None:
+                    self._pipelined = True
+                exchange = Exchange(self.key, self._numbered, event)
+                self._numbered += 1
+                self._counters.exchanges += 1
+                self._outstanding.append(exchange)
+                self._sending = exchange
+                self._observer.request_started(exchange)
+            elif isinstance(event, MessageEnd):
+                if self._sending is not None:
+                    sent, self._sending = self._sending, None
+                    sent.request_end = event
+                    self._observer.request_ended(sent)
+                    if sent.response_end is not None:
+                        self._end(sent, ktime_ns)
+            elif isinstance(event, Skipped):
+                self._counters.undecoded(event.reason, event.length)
+
+    def _response_events(self, events: list[HttpEvent], ktime_ns: int) -> None:
+        for event in events:
+            if isinstance(event, BodyData):
+                if self._answering is not None:
+                    self._observer.response_body(self._answering, event.data, event.ktime_ns)
+            elif isinstance(event, ResponseHead):
+                if event.status >= 200 or event.status == 101:
+                    self._begin_response(event, ktime_ns)
+            elif isinstance(event, MessageEnd):
+                if self._answering is None:
+                    self._counters.undecoded("response_without_request", event.wire_bytes)
+                else:
+                    answered = self._answering
+                    self._answering = None
+                    answered.response_end = event
+                    if answered.request_end is not None:
+                        self._end(answered, event.ktime_ns)
+            elif isinstance(event, Skipped):
+                self._counters.undecoded(event.reason, event.length)
+            elif isinstance(event, Upgraded):
+                self._abandon(ktime_ns)
+
+    def _begin_response(self, head: ResponseHead, ktime_ns: int) -> None:
+        exchange = self._next_exchange()
+        if exchange is None:
+            self._counters.orphan_responses += 1
+            return
+        while self._outstanding[0] is not exchange:
+            self._end(self._outstanding.popleft(), ktime_ns)
+        self._outstanding.popleft()
+        self._response_gap = False
+        exchange.response = head
+        if exchange.first_byte_ns is None:
+            exchange.first_byte_ns = head.ktime_ns
+        self._answering = exchange
+        self._observer.response_started(exchange)
+
+
+def _verdict(direction: int, head: bytes) -> str | None:
+    """What the first bytes of a connection, seen in one direction, say it is."""
+    if head.startswith(_HTTP2_PREFACE):
+        return "http2"
+    if _REQUEST.match(head):
+        if len(head) < len(_HTTP2_PREFACE) and _HTTP2_PREFACE.startswith(head):
+            return None
+        return "client" if direction == Direction.WRITE else "server_side"
+    if head.startswith(_RESPONSE):
+        return "client" if direction == Direction.READ else "server_side"
+    if len(head) < _DECIDE_BYTES:
+        return None
+    return "not_http"

@@ -1,0 +1,201 @@
+"""Processes in scope, and the session that each works for.
+
+In: process events. Out: `ProcessRow`s. A row is one program run by one process: a process that
+executes a second program gets a second row, so that `exec sudo ...` is not hidden by what sudo
+then became. A process works for the session of its nearest ancestor that talks to a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from collector.capture_info import CaptureInfo
+from collector.rows import ProcessRow
+from probes.events import (
+    PathKind,
+    ProcessExecuted,
+    ProcessExited,
+    ProcessForked,
+    ProcessPath,
+    ProcessSeen,
+)
+
+_TICK_NS = 10_000_000  # /proc rounds starts to clock ticks, so keys do too
+
+
+@dataclass(slots=True)
+class _Process:
+    row: ProcessRow
+    programs: int = 0  # executed so far
+    session_id: str | None = None
+    children: list[int] = field(default_factory=list)
+
+
+class ProcessTable:
+    """Living processes by pid; rows that changed since the last `take`."""
+
+    def __init__(self, info: CaptureInfo) -> None:
+        self._info = info
+        self._living: dict[int, _Process] = {}
+        self._changed: dict[str, ProcessRow] = {}
+        self._boot = info.boot_id[:8]
+
+    def key(self, pid: int, start_ns: int) -> str:
+        """Identifies a process for as long as the machine is up, and across captures."""
+        return f"{self._boot}:{pid}:{start_ns // _TICK_NS}"
+
+    def comm(self, pid: int) -> str | None:
+        """Command name of a living process."""
+        process = self._living.get(pid)
+        return process.row.comm if process else None
+
+    def take(self) -> list[ProcessRow]:
+        """Rows that are new or changed."""
+        rows = list(self._changed.values())
+        self._changed = {}
+        return rows
+
+    def _set(self, process: _Process, row: ProcessRow) -> None:
+        process.row = row
+        self._changed[row.process_key] = row
+
+    def _started_ns(self, start_ns: int) -> int:
+        return start_ns + self._info.boottime_offset_ns
+
+    def seen(self, event: ProcessSeen) -> None:
+        """A process that ran before it came into scope."""
+        if event.pid in self._living:
+            return
+        row = ProcessRow(
+            process_key=self.key(event.pid, event.start_ns),
+            pid=event.pid,
+            ppid=event.ppid,
+            started_ns=self._started_ns(event.start_ns),
+            ended_ns=None,
+            comm=event.comm,
+            exe=event.exe,
+            argv=event.argv,
+            cwd=event.cwd,
+            uid=event.uid,
+            cgroup_id=None,
+            exit_code=None,
+            signal=None,
+            session_id=None,
+        )
+        self._add(event.pid, event.ppid, row)
+
+    def forked(self, event: ProcessForked) -> None:
+        """A child of a process in scope."""
+        parent = self._living.get(event.ppid)
+        row = ProcessRow(
+            process_key=self.key(event.pid, event.start_ns),
+            pid=event.pid,
+            ppid=event.ppid,
+            started_ns=self._started_ns(event.start_ns),
+            ended_ns=None,
+            comm=event.comm,
+            exe=parent.row.exe if parent else None,
+            argv=(),
+            cwd=parent.row.cwd if parent else None,
+            uid=event.uid,
+            cgroup_id=event.cgroup_id,
+            exit_code=None,
+            signal=None,
+            session_id=None,
+        )
+        self._add(event.pid, event.ppid, row)
+
+    def _add(self, pid: int, ppid: int | None, row: ProcessRow) -> None:
+        parent = self._living.get(ppid) if ppid is not None else None
+        session_id = parent.session_id if parent else None
+        process = _Process(row, session_id=session_id)
+        self._living[pid] = process
+        if parent is not None:
+            parent.children.append(pid)
+        self._set(process, replace(row, session_id=session_id))
+
+    def executed(self, event: ProcessExecuted) -> None:
+        """A process runs another program."""
+        process = self._living.get(event.pid)
+        key = self.key(event.pid, event.start_ns)
+        started_ns: int | None = self._started_ns(event.start_ns)
+        if process is None:
+            self._add(
+                event.pid,
+                event.ppid,
+                ProcessRow(
+                    key, event.pid, event.ppid, started_ns, *((None,) * 3), (), *((None,) * 6)
+                ),
+            )
+            process = self._living[event.pid]
+        elif process.programs or process.row.argv:
+            executed_ns = self._info.wall_ns(event.ktime_ns)
+            self._set(process, replace(process.row, ended_ns=executed_ns))
+            process.programs = max(process.programs, 1)
+            key, started_ns = f"{key}:{process.programs}", executed_ns
+        process.programs += 1
+        self._set(
+            process,
+            replace(
+                process.row,
+                process_key=key,
+                ppid=event.ppid,
+                started_ns=started_ns,
+                ended_ns=None,
+                comm=event.comm,
+                exe=None,
+                argv=event.argv,
+                cwd=None,
+                uid=event.uid,
+                cgroup_id=event.cgroup_id,
+                argv_truncated=event.argv_truncated,
+            ),
+        )
+
+    def path(self, event: ProcessPath) -> None:
+        """Executable or working directory of the program that was just executed."""
+        process = self._living.get(event.pid)
+        if process is None:
+            return
+        if event.kind is PathKind.EXECUTABLE:
+            self._set(process, replace(process.row, exe=event.path))
+        else:
+            self._set(process, replace(process.row, cwd=event.path))
+
+    def exited(self, event: ProcessExited) -> None:
+        """A process ended."""
+        process = self._living.pop(event.pid, None)
+        if process is None:
+            return
+        self._set(
+            process,
+            replace(
+                process.row,
+                ended_ns=self._info.wall_ns(event.ktime_ns),
+                exit_code=event.exit_code,
+                signal=event.signal,
+            ),
+        )
+        parent = self._living.get(process.row.ppid or 0)
+        if parent is not None and event.pid in parent.children:
+            parent.children.remove(event.pid)
+
+    def link(self, pid: int, session_id: str) -> None:
+        """A process speaks for a session: so do its ancestors and descendants without one."""
+        process = self._living.get(pid)
+        if process is None or process.session_id == session_id:
+            return
+        process.session_id = session_id
+        self._set(process, replace(process.row, session_id=session_id))
+        above = self._living.get(process.row.ppid or 0)
+        while above is not None and above.session_id is None:
+            above.session_id = session_id
+            self._set(above, replace(above.row, session_id=session_id))
+            above = self._living.get(above.row.ppid or 0)
+        below = list(process.children)
+        while below:
+            child = self._living.get(below.pop())
+            if child is not None and child.session_id is None:
+                child.session_id = session_id
+                self._set(child, replace(child.row, session_id=session_id))
+                below.extend(child.children)

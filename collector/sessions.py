@@ -1,0 +1,98 @@
+"""Which session a call belongs to.
+
+In: what the client says of itself, and the request's message list. Out: `SessionRow`s. An id on
+the wire decides (`read`); else a request whose list begins with the whole list of an earlier
+request of the same process continues that session (`inferred`); else a session begins.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from collector.conversations import digest
+from collector.identity import Identity
+from collector.rows import Batch, SessionRow
+
+_REMEMBERED = 100_000
+
+
+class Sessions:
+    """Remembers, per process, where each conversation stands."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[str, SessionRow] = OrderedDict()
+        self._by_list: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._answered: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._by_response: OrderedDict[str, str] = OrderedDict()
+
+    def assign(
+        self,
+        *,
+        call_id: str,
+        identity: Identity,
+        lineage: tuple[str, ...],
+        previous_response_id: str | None,
+        process_key: str,
+        pid: int,
+        started_ns: int,
+        batch: Batch,
+    ) -> str:
+        """The session's id; a new session's row goes to the batch."""
+        session_id, confidence = identity.session_id, "read"
+        if session_id is None:
+            session_id = self._continued(lineage, previous_response_id, process_key)
+            confidence = "inferred"
+        if session_id is None:
+            session_id = "s" + digest(call_id.encode())[:16]
+        if lineage:
+            _remember(self._by_list, (process_key, lineage[-1]), session_id)
+        if session_id not in self._rows:
+            row = SessionRow(
+                session_id=session_id,
+                confidence=confidence,
+                agent=identity.agent,
+                agent_version=identity.agent_version,
+                parent_session_id=identity.parent_session_id,
+                root_pid=pid,
+                started_ns=started_ns,
+            )
+            batch.sessions.append(row)
+            _remember(self._rows, session_id, row)
+        return session_id
+
+    def _continued(
+        self, lineage: tuple[str, ...], previous_response_id: str | None, process_key: str
+    ) -> str | None:
+        if previous_response_id is not None:
+            return self._by_response.get(previous_response_id)
+        for depth, node in enumerate(reversed(lineage)):
+            key = (process_key, node)
+            session_id = self._by_list.get(key)
+            if session_id is not None:
+                # The very same list again is a retry, unless it was answered already.
+                if depth == 0 and key in self._answered:
+                    return None
+                return session_id
+        return None
+
+    def answered(
+        self,
+        *,
+        session_id: str,
+        lineage: tuple[str, ...],
+        process_key: str,
+        response_id: str | None,
+    ) -> None:
+        """A call ended well."""
+        if lineage:
+            _remember(self._answered, (process_key, lineage[-1]), None)
+        if response_id is not None:
+            _remember(self._by_response, response_id, session_id)
+
+
+def _remember(known: OrderedDict[Any, Any], key: object, value: object) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    if len(known) > _REMEMBERED:
+        known.popitem(last=False)

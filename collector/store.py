@@ -1,0 +1,204 @@
+"""The store: one DuckDB file with everything that was captured.
+
+In: a `Batch` of rows at a time, from the pipeline. Out: the tables and views of
+`collector/schema`, which `analysis.reading` reads. One collector owns a store; a batch is one
+transaction, durable when `write` returns, and a reader sees all of it or nothing. Bodies are
+kept once, compressed; known rows are not sent to DuckDB again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Hashable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from collector.database import attach, create_private, first_line, run, wal_path
+from collector.migrations import check_version, migrate
+from collector.ownership import Ownership
+from collector.rows import Batch
+from collector.store_errors import StoreError, StoreUnreadable, StoreWriteFailed
+from collector.tables import TABLES, Table
+
+_KNOWN_KEYS = 1 << 17
+_KNOWN_ROWS = 1 << 11
+
+
+class Store:
+    """A store opened for writing. `write`, `cursor` and `close` may be called from any thread."""
+
+    def __init__(self, path: Path, ownership: Ownership, *, content: bool) -> None:
+        self.path = path
+        self._ownership = ownership
+        self._content = content
+        self._known = {table.name: _Known(table) for table in TABLES}
+        self._lock = threading.Lock()
+        self._connection: duckdb.DuckDBPyConnection | None = self._connect()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, content: bool = True) -> Store:
+        """Open or create the store at `path`, and own it until `close`.
+
+        Without `content`, bodies, tool arguments, result previews, request parameters and error
+        messages are stored as NULL. Raises `StoreLocked`, `NotAStore`, `StoreTooNew` or
+        `StoreUnreadable`; each leaves the file as it was.
+        """
+        place = Path(os.path.abspath(path))
+        try:
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnreadable(place, error.strerror or str(error)) from error
+        ownership = Ownership(place)
+        try:
+            return cls(place, ownership, content=content)
+        except BaseException:
+            ownership.release()
+            raise
+
+    @property
+    def ownership(self) -> Ownership:
+        """The lock that this store holds, where its query socket is announced."""
+        return self._ownership
+
+    def write(self, batch: Batch) -> None:
+        """Store the batch in one transaction. `StoreWriteFailed` when it cannot; none is kept."""
+        with self._lock:
+            fresh = [(table, self._fresh(table, batch)) for table in TABLES]
+            try:
+                self._insert([(table, keyed) for table, keyed in fresh if keyed])
+            except duckdb.Error as error:
+                self._recover()
+                raise StoreWriteFailed(self.path, first_line(error)) from error
+            for table, keyed in fresh:
+                self._known[table.name].add(keyed)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection to the same store, for reading beside the writer. The caller closes it."""
+        with self._lock:
+            cursor = self._open_connection().cursor()
+        run(cursor, "USE store")
+        return cursor
+
+    def checkpoint(self) -> None:
+        """Move everything from the write-ahead log into the file."""
+        with self._lock:
+            try:
+                run(self._open_connection(), "CHECKPOINT store")
+            except duckdb.Error as error:
+                self._recover()
+                raise StoreWriteFailed(self.path, first_line(error)) from error
+
+    def close(self) -> None:
+        """Checkpoint, close and give the store up. What was written stays even if that fails."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            try:
+                if connection is not None:
+                    run(connection, "CHECKPOINT store")
+                    run(connection, "USE memory")
+                    run(connection, "DETACH store")
+            except duckdb.Error:
+                pass  # the write-ahead log has it; the next open replays it
+            finally:
+                if connection is not None:
+                    connection.close()
+                self._ownership.release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _fresh(self, table: Table, batch: Batch) -> dict[Hashable, Any]:
+        """The batch's rows that the table does not hold yet, by key."""
+        keyed = table.rows_of(batch)
+        known = self._known[table.name]
+        if table.write_once:
+            return {key: row for key, row in keyed.items() if key not in known}
+        return {key: row for key, row in keyed.items() if known.get(key) != row}
+
+    def _insert(self, fresh: list[tuple[Table, dict[Hashable, Any]]]) -> None:
+        if not fresh:
+            return
+        connection = self._open_connection()
+        registered = []
+        try:
+            for table, keyed in fresh:
+                source = f"incoming_{table.name}"
+                connection.register(source, table.arrow(keyed.values(), content=self._content))
+                registered.append(source)
+            create_private(wal_path(self.path))
+            run(connection, "BEGIN")
+            for table, _ in fresh:
+                run(connection, table.merge_sql(f"incoming_{table.name}"))
+            run(connection, "COMMIT")
+        finally:
+            for source in registered:
+                try:
+                    connection.unregister(source)
+                except duckdb.Error:
+                    pass  # the connection is lost; `_recover` opens another
+
+    def _open_connection(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            if self._ownership.released:
+                raise StoreError(f"the store {self.path} is closed")
+            self._connection = self._connect()
+        return self._connection
+
+    def _recover(self) -> None:
+        """Leave no transaction open; when DuckDB gave the database up, open it anew."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            run(connection, "ROLLBACK")
+        except duckdb.TransactionException:
+            pass  # the failed commit ended it
+        except duckdb.Error:
+            pass
+        try:
+            run(connection, "SELECT count(*) FROM capture")
+        except duckdb.Error:
+            self._connection = None
+            connection.close()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        if self.path.exists():
+            create_private(wal_path(self.path))
+        connection = attach(self.path, writing=True)
+        try:
+            applied = check_version(connection, self.path, reading=False)
+            migrate(connection, applied)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class _Known:
+    """What was stored most recently, so that a row sent again costs one lookup.
+
+    Keeps the row itself where a later one may differ, else only its key.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._keep_rows = not table.write_once
+        self._limit = _KNOWN_ROWS if self._keep_rows else _KNOWN_KEYS
+        self._rows: dict[Hashable, Any] = {}
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._rows
+
+    def get(self, key: Hashable) -> Any:
+        return self._rows.get(key)
+
+    def add(self, keyed: dict[Hashable, Any]) -> None:
+        self._rows.update(keyed if self._keep_rows else dict.fromkeys(keyed))
+        for key in list(islice(self._rows, max(0, len(self._rows) - self._limit))):
+            del self._rows[key]

@@ -1,0 +1,87 @@
+"""The command line: names commands, loads only the one that is called, reports errors once.
+
+Data goes to standard output, everything else to standard error. Exit codes: 0 ok, 1 failure,
+2 usage, 3 capture cannot work here, 130 interrupted; `run` and `record` return the child's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from probes.errors import UnderglassError
+from underglass import __version__
+
+# Command -> (module in underglass.commands, one line for --help), in the order of --help.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "Run a command and watch it and everything it starts."),
+    "attach": ("attach", "Watch running processes, by pid or name, or the whole host."),
+    "top": ("top", "Live dashboard of sessions, calls and findings."),
+    "report": ("report", "Latency, tokens, cost, tools, errors and losses in one page."),
+    "sessions": ("sessions", "List sessions."),
+    "calls": ("calls", "List LLM calls."),
+    "tools": ("tools", "List tool calls with their results."),
+    "processes": ("processes", "List the programs that agents ran."),
+    "show": ("show", "Show one call with its messages."),
+    "loops": ("loops", "Repeated tool calls that make no progress."),
+    "escalations": ("escalations", "Denials, questions, hand-offs and privilege changes."),
+    "sql": ("sql", "Query the store with SQL."),
+    "health": ("health", "What was captured and what was lost, by cause."),
+    "record": ("record", "Run a command and keep the raw event stream in a file."),
+    "replay": ("replay", "Decode a recording into a store; needs no root."),
+    "export": ("export", "Send what is stored to other systems."),
+    "doctor": ("doctor", "Check whether capture works here, and how to make it work."),
+    "demo": ("demo", "Watch a small sample agent talk to a bundled model over TLS."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, freshly imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"underglass.commands.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Help lines without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="underglass")
+def underglass() -> None:
+    """See what AI agents really do, without touching them."""
+
+
+def main() -> None:
+    """Entry point: one place where errors become messages and exit codes."""
+    try:
+        code = underglass(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UnderglassError as error:
+        click.echo(f"underglass: {error}", err=True)
+        if error.hint:
+            click.echo(f"  fix: {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

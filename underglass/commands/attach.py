@@ -1,0 +1,56 @@
+"""`underglass attach`: watch processes that already run, or the whole host."""
+
+from __future__ import annotations
+
+import click
+
+from underglass.options import content_option, db_option
+from underglass.paths import store_path
+from underglass.watching import Watch, print_summary, watch
+
+
+@click.command("attach")
+@click.option(
+    "--pid", "pids", type=int, multiple=True, metavar="P", help="A process and its children."
+)
+@click.option(
+    "--name", "names", multiple=True, metavar="N", help="Programs of this name, also later ones."
+)
+@click.option("--all", "everything", is_flag=True, help="Every process on this host.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after."
+)
+@db_option
+@content_option
+def command(
+    pids: tuple[int, ...],
+    names: tuple[str, ...],
+    everything: bool,
+    seconds: float | None,
+    db: str | None,
+    no_content: bool,
+) -> int:
+    """Watch running agents until Ctrl-C. They are neither stopped nor changed. Needs root."""
+    import os
+
+    if not (pids or names or everything):
+        raise click.UsageError("say what to watch: --pid P, --name N or --all")
+    for pid in pids:
+        if not os.path.exists(f"/proc/{pid}"):
+            raise click.UsageError(f"no process {pid}")
+    path = store_path(db)
+    chosen = [f"--pid {pid}" for pid in pids] + [f"--name {name}" for name in names]
+    click.echo("underglass: attached; Ctrl-C stops", err=True)
+    summary = watch(
+        Watch(
+            description=" ".join(["attach", *chosen, *(["--all"] if everything else [])]),
+            store=path,
+            content=not no_content,
+            pids=pids,
+            names=names,
+            everything=everything,
+            seconds=seconds,
+        )
+    )
+    print_summary(summary, f"stored in {path}; see: underglass report")
+    return 0

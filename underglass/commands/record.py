@@ -1,0 +1,35 @@
+"""`underglass record`: watch a command and keep its event stream in a file."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from underglass.options import COMMAND_SETTINGS, command_argument
+from underglass.watching import Watch, watch
+
+
+@click.command("record", context_settings=COMMAND_SETTINGS)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@command_argument
+def command(file: Path, cmd: tuple[str, ...]) -> int:
+    """Run CMD and record the plaintext event stream in FILE (compressed, secrets masked).
+
+    `underglass replay FILE` decodes it later, as often as needed and without root.
+    """
+    file = file.absolute()
+    summary = watch(
+        Watch(
+            description=f"record {file} -- {shlex.join(cmd)}",
+            store=None,
+            recording=file,
+            command=cmd,
+        )
+    )
+    if summary.probe_died:
+        click.echo("underglass: the probe process ended early", err=True)
+    size_kb = file.stat().st_size / 1024
+    click.echo(f"underglass: recorded {size_kb:,.0f} KiB; see: underglass replay {file}", err=True)
+    return summary.exit_code

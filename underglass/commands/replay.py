@@ -1,0 +1,46 @@
+"""`underglass replay`: decode a recording into a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from underglass.options import content_option, db_option
+from underglass.paths import fingerprint_salt, make_private, store_path
+from underglass.watching import Summary, print_summary
+
+
+@click.command("replay")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@db_option
+@content_option
+def command(file: Path, db: str | None, no_content: bool) -> int:
+    """Decode the recording FILE into the store: the rows that the capture itself would give.
+
+    Replaying twice changes nothing. Needs no root.
+    """
+    from collector.capture import replay
+    from collector.pipeline import Pipeline
+    from collector.recording import RecordingReader
+    from collector.redaction import Redactor
+    from collector.rows import Batch
+    from collector.store import Store
+
+    path = store_path(db)
+    reader = RecordingReader(file)
+    make_private(path.parent)
+    summary = Summary()
+    redactor = Redactor(fingerprint_salt())
+    pipeline = Pipeline(reader.info, redactor.redact_text, content=not no_content)
+    with Store.open(path, content=not no_content) as store:
+
+        def write(batch: Batch) -> None:
+            summary.add(batch)
+            store.write(batch)
+
+        replay(reader, pipeline, write)
+    if reader.damage:
+        click.echo(f"underglass: {file}: {reader.damage}", err=True)
+    print_summary(summary, f"stored in {path}; see: underglass report")
+    return 1 if reader.damage else 0

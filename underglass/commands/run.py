@@ -1,0 +1,33 @@
+"""`underglass run`: watch a command and everything that it starts."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from underglass.options import COMMAND_SETTINGS, command_argument, content_option, db_option
+from underglass.paths import store_path
+from underglass.watching import Watch, print_summary, watch
+
+
+@click.command("run", context_settings=COMMAND_SETTINGS)
+@db_option
+@content_option
+@command_argument
+def command(db: str | None, no_content: bool, cmd: tuple[str, ...]) -> int:
+    """Run CMD and watch it. Its input, output, terminal and exit code stay its own.
+
+    Needs root. Under sudo, CMD runs as the user who called sudo.
+    """
+    path = store_path(db)
+    summary = watch(
+        Watch(
+            description=f"run -- {shlex.join(cmd)}",
+            store=path,
+            content=not no_content,
+            command=cmd,
+        )
+    )
+    print_summary(summary, f"stored in {path}; see: underglass report")
+    return summary.exit_code
