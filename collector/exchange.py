@@ -259,6 +259,7 @@ class HttpConnection:
             elif isinstance(event, Skipped):
                 self._counters.undecoded(event.reason, event.length)
             elif isinstance(event, Upgraded):
+                self._request_events(self._requests.upgrade(event.protocol, ktime_ns), ktime_ns)
                 self._abandon(ktime_ns)
 
     def _begin_response(self, head: ResponseHead, ktime_ns: int) -> None:

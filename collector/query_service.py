@@ -3,8 +3,8 @@
 DuckDB lets no other process open a file that one process writes, not even for reading. In:
 tickets `{"sql": ..., "parameters": ...}` over Arrow Flight on a unix socket that only the user
 may reach. Out: Arrow tables, or the query's error. The socket lies in a private directory and
-is announced in the store's lock file, where `analysis.reading` finds it. The service runs in a
-thread of its own and never stops the collector: what goes wrong is in `QueryService.failure`.
+is announced in the store's lock file, where `analysis.reading` finds it. The service lives in
+threads of its own and never stops the collector: what goes wrong is in `QueryService.failure`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ import json
 import os
 import stat
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.read_query import Limits, Parameters, read_query
 from collector.store import Store
-from collector.store_errors import QueryFailed
+from collector.store_errors import QueryFailed, StoreError
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa  # type: ignore[import-untyped]
 
 LIMITS = Limits(max_rows=200_000, max_bytes=128 << 20, timeout_s=15.0)
+_PAUSE_S = 0.01
 _SOCKET_PATH_BYTES = 107  # sun_path, less its NUL
 
 
@@ -36,10 +40,10 @@ class QueryService:
         self._limits = limits
         self._server: Any = None
         self._socket: Path | None = None
-        self._stopping = False
-        self._lock = threading.Lock()
+        self._running: set[duckdb.DuckDBPyConnection] = set()
+        self._closing = False
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="query-service", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name="query-service", daemon=True)
         self.failure: str | None = None
 
     def start(self) -> None:
@@ -51,40 +55,59 @@ class QueryService:
         self._ready.wait(timeout_s)
         return self._socket is not None and self.failure is None
 
+    @property
+    def running_queries(self) -> int:
+        """How many queries are under way."""
+        return len(self._running)
+
     def close(self) -> None:
-        """Stop listening and remove the socket. Call it before the store is closed."""
-        with self._lock:
-            self._stopping = True
-            server = self._server
-        if server is not None:
+        """Stop running queries, stop listening, remove the socket; then the store may close."""
+        if self._thread.ident is None:
+            return
+        self._thread.join()
+        if self._server is not None:
             self._store.ownership.announce_socket(None)
-            server.shutdown()
-        if self._thread.ident is not None:
-            self._thread.join(timeout=self._limits.timeout_s + 5)
+            self._closing = True
+            while self._running:
+                for cursor in tuple(self._running):
+                    cursor.interrupt()  # without effect on a query that is yet to begin
+                time.sleep(_PAUSE_S)
+            self._server.shutdown()
+            self._server = None
         if self._socket is not None:
             self._socket.unlink(missing_ok=True)
 
-    def _serve(self) -> None:
+    def answer(self, sql: str, parameters: Parameters) -> pa.Table:
+        """Run one query beside the writer."""
+        cursor = self._store.cursor()
+        self._running.add(cursor)
+        try:
+            if self._closing:
+                raise QueryFailed("the collector is stopping", hint="ask again in a moment")
+            return read_query(cursor, sql, parameters, self._limits)
+        finally:
+            self._running.discard(cursor)
+
+    def _listen(self) -> None:
         try:
             socket = socket_path(self._store.path)
             socket.unlink(missing_ok=True)
-            with self._lock:
-                if self._stopping:
-                    return
-                self._server = _flight_server(self._store, socket, self._limits)
-                os.chmod(socket, 0o600)
-                self._socket = socket
-                self._store.ownership.announce_socket(str(socket))
-            self._ready.set()
-            self._server.serve()
+            self._server = _flight_server(socket, self.answer)
+            os.chmod(socket, 0o600)
+            self._socket = socket
+            self._store.ownership.announce_socket(str(socket))
         except Exception as error:  # a collector without queries still collects
             self.failure = f"{type(error).__name__}: {error}"
         finally:
             self._ready.set()
 
 
-def _flight_server(store: Store, socket: Path, limits: Limits) -> Any:
-    """A Flight server that listens on `socket`."""
+def _flight_server(socket: Path, answer: Callable[[str, Parameters], pa.Table]) -> Any:
+    """A Flight server that listens on `socket`, in threads of its own.
+
+    It listens once it is made. Its `serve` is not called: that only waits, and takes the
+    process's handlers for SIGINT and SIGTERM away.
+    """
     from pyarrow import flight
 
     class Server(flight.FlightServerBase):  # type: ignore[misc]
@@ -95,8 +118,8 @@ def _flight_server(store: Store, socket: Path, limits: Limits) -> Any:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise flight.FlightServerError("the ticket is not a query") from error
             try:
-                table = read_query(store.cursor(), sql, parameters, limits)
-            except QueryFailed as error:
+                table = answer(sql, parameters)
+            except StoreError as error:
                 said = {"message": str(error), "hint": error.hint}
                 raise flight.FlightServerError("refused", json.dumps(said).encode()) from error
             return flight.RecordBatchStream(table)

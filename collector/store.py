@@ -73,6 +73,9 @@ class Store:
             except duckdb.Error as error:
                 self._recover()
                 raise StoreWriteFailed(self.path, first_line(error)) from error
+            except BaseException:
+                self._recover()
+                raise
             for table, keyed in fresh:
                 self._known[table.name].add(keyed)
 
@@ -169,12 +172,13 @@ class Store:
             connection.close()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        if self.path.exists():
-            create_private(wal_path(self.path))
         connection = attach(self.path, writing=True)
         try:
             applied = check_version(connection, self.path, reading=False)
             migrate(connection, applied)
+        except duckdb.Error as error:
+            connection.close()
+            raise StoreUnreadable(self.path, first_line(error)) from error
         except BaseException:
             connection.close()
             raise

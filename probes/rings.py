@@ -35,7 +35,7 @@ class RingBuffer:
             descriptor, _PAGE + 2 * size_bytes, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE
         )
         self._data = memoryview(self._producer_page)[_PAGE:]
-        self._consumer = _U64.unpack_from(self._consumer_page)[0]
+        self._consumer: int = _U64.unpack_from(self._consumer_page)[0]
 
     def produced(self) -> int:
         """The position up to which the kernel has reserved; pass it to `frames`."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from probes.client import ProbeClient
+from probes.errors import UnderglassError
 from underglass import __version__, privileges
 from underglass.launch import HeldCommand
 from underglass.paths import Invoker, fingerprint_salt, invoker, make_private
@@ -153,10 +154,25 @@ def programs_of(command: Sequence[str]) -> list[str]:
     return found
 
 
-def watch(what: Watch, *, data_ring_pages: int | None = None) -> Summary:
+def _ring_pages() -> int | None:
+    """Size of the kernel's plaintext buffer, from `UNDERGLASS_RING_KIB`: a power of two."""
+    given = os.environ.get("UNDERGLASS_RING_KIB")
+    if given is None:
+        return None
+    pages = int(given) * 1024 // os.sysconf("SC_PAGESIZE") if given.isdigit() else 0
+    if pages < 1 or pages & (pages - 1):
+        raise UnderglassError(
+            f"UNDERGLASS_RING_KIB={given} is not a power of two of at least one page",
+            hint="UNDERGLASS_RING_KIB=65536",
+            exit_code=2,
+        )
+    return pages
+
+
+def watch(what: Watch) -> Summary:
     """Capture until the command ends, the time is over or Ctrl-C. Raises UnderglassError."""
     who = invoker()
-    with ProbeClient(data_ring_pages=data_ring_pages) as probe:
+    with ProbeClient(data_ring_pages=_ring_pages()) as probe:
         held = HeldCommand(what.command, who) if what.command else None
         try:
             return _capture(what, who, probe, held)

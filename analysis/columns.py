@@ -1,0 +1,279 @@
+"""Every column of every table, declared once for the dashboard and the command line.
+
+In: rows of the store's views and of `analysis.findings`, by field name. Out: for each `Table` its
+`Column`s with label, width, meaning and text, and which of them fit a width. A column of low
+`priority` goes last: 1 always stays, 9 is the first to go when the screen is narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from analysis import cells
+from analysis.cells import Cell
+
+Row = Mapping[str, Any]
+GAP = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `fields` are what `format` takes from a row, by default the one named `key`.
+
+    `width` is what it needs and `max_width` what it can use, in terminal cells.
+    """
+
+    key: str
+    label: str
+    width: int
+    description: str
+    format: Callable[..., Cell] = cells.plain
+    align: Literal["left", "right"] = "left"
+    priority: int = 1
+    max_width: int = 0
+    fields: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The fields of a row that this column shows."""
+        return self.fields or (self.key,)
+
+    def cell(self, row: Row) -> Cell:
+        """The column's text for one row."""
+        return self.format(*(row[field] for field in self.needs))
+
+    def value(self, row: Row) -> Any:
+        """What the column sorts by."""
+        return row[self.needs[0]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table. `identity` are the fields that tell its rows apart; `newest` its time."""
+
+    name: str
+    label: str
+    identity: tuple[str, ...]
+    columns: tuple[Column, ...]
+    newest: str = ""
+    has_session: bool = True
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field that a row of this table must have."""
+        needed = [*self.identity, *(["session_id"] if self.has_session else [])]
+        for column in self.columns:
+            needed.extend(column.needs)
+        return tuple(dict.fromkeys(needed))
+
+    def column(self, name: str) -> Column | None:
+        """The column of this key or label."""
+        wanted = name.lower()
+        return next((c for c in self.columns if wanted in (c.key, c.label.lower())), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A column and the width it was given."""
+
+    column: Column
+    width: int
+
+
+def fit(columns: Sequence[Column], width: int, gap: int = GAP) -> tuple[Fitted, ...]:
+    """The columns that fit the width, least important left out; spare room goes to the long."""
+    kept = list(columns)
+    while len(kept) > 1 and sum(c.width + gap for c in kept) - gap > width:
+        drop = max(range(len(kept)), key=lambda at: (kept[at].priority, at))
+        del kept[drop]
+    spare = width - (sum(c.width + gap for c in kept) - gap)
+    widths = [c.width for c in kept]
+    growing = [at for at, c in enumerate(kept) if c.max_width > c.width]
+    while spare > 0 and growing:
+        for at in list(growing):
+            step = min(spare, max(1, spare // len(growing)), kept[at].max_width - widths[at])
+            widths[at] += step
+            spare -= step
+            if widths[at] >= kept[at].max_width:
+                growing.remove(at)
+    return tuple(Fitted(c, w) for c, w in zip(kept, widths, strict=True))
+
+
+def _number(
+    key: str,
+    label: str,
+    width: int,
+    description: str,
+    format: Callable[..., Cell] = cells.count,
+    priority: int = 1,
+    fields: tuple[str, ...] = (),
+) -> Column:
+    return Column(key, label, width, description, format, "right", priority, fields=fields)
+
+
+_WHEN = Column("started_at", "time", 8, "When it began, local time.", cells.clock)
+
+SESSIONS = Table(
+    "sessions",
+    "Sessions",
+    ("session_id",),
+    (
+        Column("session_id", "session", 10, "Identifies the session.", max_width=38),
+        Column("agent", "agent", 12, "The program that called the model.", max_width=24),
+        Column("started_at", "started", 14, "When it began.", cells.day_and_clock, priority=3),
+        _number("calls", "calls", 5, "LLM calls, also failed ones."),
+        _number("running_calls", "run", 4, "Calls without an end yet.", cells.busy_count, 2),
+        _number("errors", "err", 4, "Calls that failed.", cells.bad_count),
+        _number("tool_calls", "tools", 5, "Tool calls that the model made.", priority=2),
+        _number("input_tokens", "in", 5, "Input tokens, cached ones included.", cells.tokens),
+        _number("output_tokens", "out", 5, "Output tokens.", cells.tokens),
+        _number(
+            "cost_usd", "cost", 9, "Sum of known prices; + when some calls have none.",
+            cells.total_cost, fields=("cost_usd", "unpriced_calls"),
+        ),
+        _number("root_pid", "pid", 7, "The agent's process.", cells.plain, priority=4),
+        Column("agent_version", "version", 9, "The agent's version.", priority=6),
+        Column(
+            "confidence", "origin", 8, "read: the id was on the wire; inferred: from messages.",
+            cells.word, priority=5,
+        ),
+        Column("ended_at", "ended", 14, "End of its last call.", cells.day_and_clock, priority=6),
+        Column("parent_session_id", "parent", 10, "The session that started it.", priority=7),
+    ),
+    newest="started_at",
+)  # fmt: skip
+
+CALLS = Table(
+    "calls",
+    "Calls",
+    ("call_id",),
+    (
+        _WHEN,
+        Column(
+            "model", "model", 12, "The model that answered, else the one asked for.",
+            lambda model, asked: cells.plain(model or asked), max_width=28,
+            fields=("model", "request_model"),
+        ),
+        Column("status", "status", 10, "running, ok, error or incomplete.", cells.word),
+        _number("input_tokens", "in", 5, "Input tokens, cached ones included.", cells.tokens),
+        _number("output_tokens", "out", 5, "Output tokens.", cells.tokens),
+        _number(
+            "cache_read_tokens", "cache", 5, "Share of the input read from the cache.",
+            cells.share, 2, ("cache_read_tokens", "input_tokens"),
+        ),
+        _number("ttft_ms", "ttft", 6, "Time to the first token of a stream.", cells.duration, 2),
+        _number("duration_ms", "total", 6, "From request to end.", cells.duration),
+        _number(
+            "cost_usd", "cost", 8, "US dollars; unpriced: no price is known.",
+            cells.call_cost, fields=("cost_usd", "cost_source"),
+        ),
+        _number("tool_call_count", "tools", 5, "Tool calls in the answer.", priority=3),
+        Column("finish_reason", "finish", 10, "Why the model stopped.", priority=5),
+        Column("error_type", "error", 16, "The provider's word for it.", priority=4),
+        Column("agent", "agent", 12, "The program that called.", priority=5, max_width=20),
+        _number("pid", "pid", 7, "The process that called.", cells.plain, priority=6),
+        Column("session_id", "session", 10, "The session it belongs to.", priority=6),
+        Column("host", "host", 18, "Where the request went.", priority=7, max_width=32),
+        _number("lost_bytes", "lost", 7, "Bytes of it not captured.", cells.bad_count, 4),
+        _number("cache_write_tokens", "c.write", 7, "Written to the cache.", cells.tokens, 8),
+        _number("reasoning_tokens", "reason", 6, "Reasoning tokens.", cells.tokens, 8),
+        Column("provider", "provider", 9, "Whose interface it is.", priority=8),
+        Column("call_id", "call", 10, "Identifies the call.", priority=9),
+    ),
+    newest="started_at",
+)  # fmt: skip
+
+TOOLS = Table(
+    "tools",
+    "Tools",
+    ("call_id", "tool_call_id"),
+    (
+        Column("requested_at", "time", 8, "When the model asked, local time.", cells.clock),
+        Column("name", "tool", 10, "The tool's name.", max_width=20),
+        Column("is_error", "result", 6, "ok or error, when the result says.", cells.outcome),
+        _number("duration_ms", "took", 6, "From request to result.", cells.duration),
+        Column("arguments", "arguments", 20, "What the model asked for.", max_width=90),
+        Column("result_preview", "answer", 20, "How the result begins.", priority=2, max_width=90),
+        Column("session_id", "session", 10, "The session it belongs to.", priority=4),
+        Column("tool_call_id", "id", 12, "Identifies the tool call.", priority=6),
+    ),
+    newest="requested_at",
+)
+
+FINDINGS = Table(
+    "findings",
+    "Findings",
+    ("kind", "session_id", "first_at", "title"),
+    (
+        Column("last_at", "last", 8, "When it was last seen, local time.", cells.clock),
+        Column("severity", "severity", 8, "info, warning or critical.", cells.word),
+        Column("kind", "kind", 14, "Which loop or escalation it is.", max_width=20),
+        _number("count", "times", 5, "Repeats or occurrences."),
+        Column("title", "what happened", 30, "The finding in a sentence.", max_width=90),
+        _number(
+            "wasted_tokens", "wasted", 6, "Tokens after the first round.", cells.tokens, 2
+        ),
+        Column("session_id", "session", 10, "The session it belongs to.", priority=3),
+        Column("first_at", "first", 8, "When it began.", cells.clock, priority=4),
+    ),
+    newest="last_at",
+)  # fmt: skip
+
+PROCESSES = Table(
+    "processes",
+    "Processes",
+    ("process_key",),
+    (
+        Column("started_at", "time", 8, "When it began, local time.", cells.clock),
+        _number("pid", "pid", 7, "Process id.", cells.plain),
+        _number("ppid", "parent", 7, "Process id of its parent.", cells.plain, 2),
+        _number(
+            "exit_code", "exit", 6, "Exit code or signal.", cells.exit_status,
+            fields=("exit_code", "signal"),
+        ),
+        Column("argv", "command", 24, "The program and its arguments.", max_width=110),
+        Column("exe", "program", 16, "The file that ran.", priority=4, max_width=40),
+        Column("cwd", "directory", 16, "Where it ran.", priority=3, max_width=40),
+        _number("uid", "uid", 5, "The user it ran as.", cells.plain, 3),
+        Column("session_id", "session", 10, "The session it works for.", priority=5),
+        Column("ended_at", "ended", 8, "When it ended.", cells.clock, priority=5),
+        Column("process_key", "key", 12, "Identifies it on this machine.", priority=9),
+    ),
+    newest="started_at",
+)  # fmt: skip
+
+HEALTH = Table(
+    "health",
+    "Health",
+    ("source", "counter", "cause"),
+    (
+        Column("source", "source", 10, "Which stage counted."),
+        Column("counter", "counter", 20, "What was counted.", max_width=28),
+        Column("cause", "cause", 20, "Why, when there is a cause.", max_width=30),
+        _number(
+            "value", "value", 16, "Sum over all captures in the store.",
+            cells.health_value, fields=("value", "counter"),
+        ),
+    ),
+    has_session=False,
+)  # fmt: skip
+
+COVERAGE = Table(
+    "coverage",
+    "Libraries",
+    ("capture_id", "path", "build_id"),
+    (
+        Column("status", "status", 10, "hooked or not_hooked.", cells.word),
+        Column("stack", "stack", 8, "Which TLS implementation it is."),
+        Column("path", "library", 30, "The file in the process's memory.", max_width=70),
+        Column("detail", "detail", 20, "What was hooked, or why nothing was.", max_width=60),
+        Column("pids", "pids", 12, "The processes that use it.", priority=2, max_width=30),
+    ),
+    has_session=False,
+)
+
+TABLES = {
+    table.name: table for table in (SESSIONS, CALLS, TOOLS, FINDINGS, PROCESSES, HEALTH, COVERAGE)
+}

@@ -1,0 +1,2 @@
+-- One call.
+SELECT * FROM calls WHERE call_id = $call_id

@@ -1,0 +1,218 @@
+"""Reading a store: from the file, or from the collector that has it open.
+
+In: the path of a store. Out: a `Reader` that answers SQL, and the queries that the CLI and the
+dashboard ask, whose text is in `analysis/queries`. All of it only reads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from analysis.result import Record, ResultSet, json_value, result_set
+from collector.store_errors import QueryFailed, StoreLocked, StoreMissing
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    from collector.read_query import Parameters
+    from collector.store import Store
+
+_QUERIES = Path(__file__).parent / "queries"
+_ASK_TIMEOUT_S = 20.0
+
+
+class _Select(Protocol):
+    """Runs one read-only query."""
+
+    def __call__(self, sql: str, parameters: Parameters) -> pa.Table: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Answers queries on one store. `source` says who answers: `file` or `collector pid N`."""
+
+    path: Path
+    source: str
+    _select: _Select
+
+    def rows(self, sql: str, parameters: Parameters = None) -> ResultSet:
+        """Run one read-only query. `QueryFailed` when DuckDB refuses it."""
+        return result_set(self._select(sql, parameters))
+
+    @classmethod
+    def of_store(cls, store: Store) -> Reader:
+        """A reader in the process that writes, beside the writer."""
+        from collector.read_query import Limits, read_query
+
+        return cls(
+            store.path,
+            f"collector pid {os.getpid()}",
+            lambda sql, parameters: read_query(store.cursor(), sql, parameters, Limits()),
+        )
+
+
+@contextmanager
+def open_reader(path: str | os.PathLike[str]) -> Iterator[Reader]:
+    """Open the store for reading; when a collector has it open, ask that collector.
+
+    Raises `StoreMissing`, `NotAStore`, `StoreTooNew`, `StoreTooOld`, `StoreUnreadable` or
+    `StoreLocked`, which names the owner.
+    """
+    from collector.ownership import is_owned, locked
+
+    place = Path(os.path.abspath(path))
+    if not place.exists():
+        raise StoreMissing(place)
+    owned, owner = is_owned(place)
+    if not owned:
+        with _file_reader(place) as reader:
+            yield reader
+        return
+    if owner is None or owner.socket is None:
+        raise locked(place, owner, writing=False)
+    yield _service_reader(place, owner.pid, owner.socket)
+
+
+@contextmanager
+def _file_reader(path: Path) -> Iterator[Reader]:
+    from collector.database import attach, run
+    from collector.migrations import check_version
+    from collector.read_query import Limits, read_query
+
+    connection = attach(path, writing=False)
+    try:
+        check_version(connection, path, reading=True)
+
+        def select(sql: str, parameters: Parameters) -> pa.Table:
+            cursor = connection.cursor()
+            run(cursor, "USE store")
+            return read_query(cursor, sql, parameters, Limits())
+
+        yield Reader(path, "file", select)
+    finally:
+        connection.close()
+
+
+def _service_reader(path: Path, pid: int, socket: str) -> Reader:
+    from collector.ownership import is_owned, locked
+    from collector.query_service import ask
+
+    def select(sql: str, parameters: Parameters) -> pa.Table:
+        try:
+            return ask(socket, sql, parameters, _ASK_TIMEOUT_S)
+        except ConnectionError as error:
+            raise locked(path, is_owned(path)[1], writing=False) from error
+
+    select("SELECT 1", None)
+    return Reader(path, f"collector pid {pid}", select)
+
+
+def sql(reader: Reader, text: str) -> ResultSet:
+    """A query that the user wrote: read-only, and bounded in time and rows."""
+    return reader.rows(text)
+
+
+def calls(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
+    """LLM calls that started at or after `since_ns`, oldest first, as in the view `calls`."""
+    return _listed(reader, "calls", since_ns, session)
+
+
+def tools(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
+    """Tool calls requested at or after `since_ns`, oldest first, as in the view `tools`."""
+    return _listed(reader, "tools", since_ns, session)
+
+
+def processes(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
+    """Processes alive at or after `since_ns`, oldest first, as in the view `processes`."""
+    return _listed(reader, "processes", since_ns, session)
+
+
+def sessions(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
+    """Sessions active at or after `since_ns`, oldest first, as in the view `sessions`."""
+    return _listed(reader, "sessions", since_ns, session)
+
+
+def health(reader: Reader) -> ResultSet:
+    """What was captured and what was lost, over all captures, as in the view `health`."""
+    return reader.rows(query("health"))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a call. `side` is `input` or `output`; `body` is None without content."""
+
+    position: int
+    side: str
+    kind: str | None
+    role: str | None
+    size_bytes: int | None
+    content_hash: str
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CallDetail:
+    """One call with everything that belongs to it. `chunk_ms` counts from the call's start."""
+
+    call: Record
+    messages: tuple[Message, ...]
+    tool_schemas: tuple[Any, ...]
+    tool_calls: ResultSet
+    chunk_ms: tuple[float, ...]
+
+
+def call_detail(reader: Reader, call_id: str) -> CallDetail:
+    """The call, its whole message list, tools offered and called, and chunk timings.
+
+    `QueryFailed` when there is no such call.
+    """
+    about = {"call_id": call_id}
+    found = reader.rows(query("call"), about).records()
+    if not found:
+        raise QueryFailed(f"no call {call_id}", hint="`underglass calls` lists the calls")
+    messages = reader.rows(query("call_messages"), about)
+    schemas = reader.rows(query("call_tool_schemas"), about)
+    chunks = reader.rows(query("call_chunks"), about)
+    return CallDetail(
+        call=found[0],
+        messages=tuple(
+            Message(position, side, kind, role, size_bytes, key, json_value(body, "JSON"))
+            for position, side, kind, role, size_bytes, key, body in messages
+        ),
+        tool_schemas=tuple(json_value(body, "JSON") for body in schemas.column("body")),
+        tool_calls=reader.rows(query("call_tools"), about),
+        chunk_ms=tuple(chunks.rows[0][0]) if chunks.rows else (),
+    )
+
+
+@cache
+def query(name: str) -> str:
+    """The text of `analysis/queries/<name>.sql`."""
+    return (_QUERIES / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _listed(reader: Reader, name: str, since_ns: int | None, session: str | None) -> ResultSet:
+    return reader.rows(query(name), {"since_ns": since_ns, "session": session})
+
+
+__all__ = [
+    "CallDetail",
+    "Message",
+    "Reader",
+    "StoreLocked",
+    "call_detail",
+    "calls",
+    "health",
+    "open_reader",
+    "processes",
+    "query",
+    "sessions",
+    "sql",
+    "tools",
+]

@@ -1,0 +1,129 @@
+"""The report: one frozen answer to "what did the agents do".
+
+In: a `Reader`, and which part of the store is asked about. Out: `Report`, which
+`underglass report` prints and whose fields are its JSON. Numbers over no call are None.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from analysis.reading import Reader, query
+from analysis.reading import health as health_counters
+from analysis.reading import sessions as session_list
+from analysis.result import ResultSet
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the calls; None where no call said the number."""
+
+    calls: int
+    sessions: int
+    ok: int
+    errors: int
+    incomplete: int
+    running: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    request_bytes: int | None
+    response_bytes: int | None
+    lost_bytes: int | None
+    first_started_at: datetime.datetime | None
+    last_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Milliseconds over `count` calls with status `ok`."""
+
+    count: int = 0
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """What one model was used for."""
+
+    provider: str
+    model: str | None
+    calls: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    cost_usd: float | None
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of the priced calls. `unpriced_calls` may have cost something on top."""
+
+    total_usd: float | None
+    priced_calls: int
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCount:
+    """How many calls failed with one error type."""
+
+    error_type: str | None
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUsage:
+    """One tool. `error_rate` is over `known_outcomes`; `p50_ms` from request to result."""
+
+    name: str
+    calls: int
+    errors: int
+    known_outcomes: int
+    error_rate: float | None
+    p50_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that `underglass report` says."""
+
+    totals: Totals
+    latency_ms: Percentiles
+    ttft_ms: Percentiles
+    models: tuple[ModelUsage, ...]
+    cost: Cost
+    errors: tuple[ErrorCount, ...]
+    tools: tuple[ToolUsage, ...]
+    sessions: ResultSet
+    health: ResultSet
+
+
+def report(reader: Reader, since_ns: int | None = None, session: str | None = None) -> Report:
+    """The report over calls from `since_ns` on and, when given, of one session."""
+
+    def asked(name: str) -> ResultSet:
+        return reader.rows(query(name), {"since_ns": since_ns, "session": session})
+
+    timing = {row[0]: Percentiles(*row[1:]) for row in asked("report_timing")}
+    return Report(
+        totals=Totals(*asked("report_totals").rows[0]),
+        latency_ms=timing.get("latency", Percentiles()),
+        ttft_ms=timing.get("ttft", Percentiles()),
+        models=tuple(ModelUsage(*row) for row in asked("report_models")),
+        cost=Cost(*asked("report_cost").rows[0]),
+        errors=tuple(ErrorCount(*row) for row in asked("report_errors")),
+        tools=tuple(ToolUsage(*row) for row in asked("report_tools")),
+        sessions=session_list(reader, since_ns, session),
+        health=health_counters(reader),
+    )

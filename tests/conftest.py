@@ -1,0 +1,35 @@
+"""What all tests share: privileged tests run where they can, and must where that is demanded."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@cache
+def _why_no_probes() -> str | None:
+    if os.geteuid() != 0:
+        return "needs root"
+    from probes.bcc_bindings import BccUnavailable, load_bcc
+
+    try:
+        load_bcc()
+    except BccUnavailable as error:
+        return str(error)
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("privileged") is None:
+        return
+    why = _why_no_probes()
+    if why is None:
+        return
+    if os.environ.get("UNDERGLASS_REQUIRE_PRIVILEGED"):
+        pytest.fail(f"a privileged test cannot run: {why}")
+    pytest.skip(why)

@@ -1,0 +1,250 @@
+"""What the dashboard knows at one moment.
+
+In: the path of a store and a `Window` into it. Out: frozen `Snapshot`s, taken in a thread by
+`StoreFeed`, never in the one that draws. The store is open only while a snapshot is taken, so
+that a collector may take it over at any time; a file that did not change is not read again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from analysis.columns import COVERAGE, FINDINGS, HEALTH, TABLES, Table
+from analysis.findings import finding_records, findings
+from analysis.reading import CallDetail, Reader, call_detail, open_reader, query
+from analysis.report import Cost, Totals
+from collector.database import wal_path
+from collector.store_errors import QueryFailed
+
+Row = Mapping[str, Any]
+MAX_ROWS = 500
+_FINDINGS_SHARE = 20  # findings may take this part of the feed's time, at most
+_LAST_CAPTURE = "ORDER BY started_at DESC, capture_id LIMIT 1"
+_PROBES = f"""
+SELECT captures.ended_at, captures.command, (
+    SELECT max(value) FROM health_counter
+    WHERE counter = 'attached_probes' AND health_counter.capture_id = captures.capture_id
+) AS attached
+FROM captures {_LAST_CAPTURE}
+"""
+_KERNEL_SOURCES = frozenset({"openssl", "process"})
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What to look at: a table, of one session or of all, and how many rows of it."""
+
+    table: str = "calls"
+    session_id: str | None = None
+    max_rows: int = MAX_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The newest rows of a table; `total` is how many there are. `error`: why there are none."""
+
+    table: str
+    rows: tuple[Row, ...] = ()
+    total: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Sums over all captures; None when no capture counted."""
+
+    captured_events: int | None = None
+    lost_events: int | None = None
+    lost_bytes: int | None = None
+    undecoded_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """The last capture. `attached`: its probes, None when it never said."""
+
+    command: str
+    ended_at: datetime.datetime | None
+    attached: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is on the screen. `source` is `file` or `collector pid N`."""
+
+    window: Window
+    source: str
+    rows: Rows
+    totals: Totals
+    cost: Cost
+    finding_count: int | None
+    losses: Losses
+    capture: Capture | None
+    hooked: int
+    not_hooked: tuple[Row, ...]
+
+
+class StoreFeed:
+    """Takes snapshots of one store. Blocks; for one worker thread at a time."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: tuple[Window, Any] | None = None
+        self._findings: _Findings | None = None
+
+    def take(self, window: Window) -> Snapshot | None:
+        """The store through the window; None when nothing changed since the last one.
+
+        Raises `UnderglassError` when the store cannot be read now.
+        """
+        with self._lock:
+            stamp = _stamp(self.path)
+            if self._seen == (window, stamp):
+                return None
+            self._seen = None
+            with open_reader(self.path) as reader:
+                snapshot, whole = self._read(reader, window)
+            if reader.source == "file" and whole:
+                self._seen = (window, stamp)
+            return snapshot
+
+    def call(self, call_id: str) -> CallDetail:
+        """One call with its messages. Raises `UnderglassError`."""
+        with self._lock, open_reader(self.path) as reader:
+            return call_detail(reader, call_id)
+
+    def _read(self, reader: Reader, window: Window) -> tuple[Snapshot, bool]:
+        everything = {"since_ns": None, "session": None}
+        totals = Totals(*reader.rows(query("report_totals"), everything).rows[0])
+        cost = Cost(*reader.rows(query("report_cost"), everything).rows[0])
+        health = _select(reader, HEALTH)
+        captures = reader.rows(_PROBES).rows
+        coverage = _select(reader, COVERAGE)
+        found = self._look_for_findings(reader, totals)
+        if window.table == FINDINGS.name:
+            rows = found.window(window)
+        elif window.table == HEALTH.name:
+            rows = Rows(HEALTH.name, health, len(health))
+        else:
+            rows = _window(reader, TABLES[window.table], window)
+        snapshot = Snapshot(
+            window=window,
+            source=reader.source,
+            rows=rows,
+            totals=totals,
+            cost=cost,
+            finding_count=None if found.error else len(found.rows),
+            losses=losses(health),
+            capture=Capture(captures[0][1], captures[0][0], captures[0][2]) if captures else None,
+            hooked=sum(row["status"] == "hooked" for row in coverage),
+            not_hooked=tuple(row for row in coverage if row["status"] != "hooked"),
+        )
+        return snapshot, found.totals == totals
+
+    def _look_for_findings(self, reader: Reader, totals: Totals) -> _Findings:
+        """Findings, anew when the calls changed and the last look has been paid for."""
+        last = self._findings
+        started = self._clock()
+        if last is not None and (last.totals == totals or started < last.not_before):
+            return last
+        rows: tuple[Row, ...] = ()
+        error = None
+        try:
+            rows = tuple(reversed(finding_records(findings(reader))))
+        except QueryFailed as failure:
+            error = str(failure)
+        ended = self._clock()
+        pause = _FINDINGS_SHARE * (ended - started)
+        self._findings = _Findings(totals, rows, error, ended + pause)
+        return self._findings
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What was found when the calls summed up to `totals`, newest first."""
+
+    totals: Totals
+    rows: tuple[Row, ...]
+    error: str | None
+    not_before: float
+
+    def window(self, window: Window) -> Rows:
+        inside = [row for row in self.rows if window.session_id in (None, row["session_id"])]
+        inside.sort(key=lambda row: row["last_at"] or "", reverse=True)
+        return Rows(FINDINGS.name, tuple(inside[: window.max_rows]), len(inside), self.error)
+
+
+def losses(health: tuple[Row, ...]) -> Losses:
+    """The health counters that the health line shows. Loss is counted where it happens: in the
+    kernel; the gaps that it leaves in streams are the same bytes.
+    """
+    if not health:
+        return Losses()
+
+    def total(*counters: str, kernel: bool = True) -> int:
+        return sum(
+            row["value"]
+            for row in health
+            if row["counter"] in counters and (row["source"] in _KERNEL_SOURCES) == kernel
+        )
+
+    return Losses(
+        captured_events=total("captured_events"),
+        lost_events=total("lost_events"),
+        lost_bytes=total("lost_bytes", "truncated_bytes"),
+        undecoded_bytes=total("undecoded_bytes", kernel=False),
+    )
+
+
+def _window(reader: Reader, table: Table, window: Window) -> Rows:
+    """The newest rows of a view. Names come from the declaration, never from a user."""
+    inside = ""
+    parameters: dict[str, Any] = {}
+    if table.has_session and window.session_id is not None:
+        inside = "WHERE session_id = $session"
+        parameters["session"] = window.session_id
+    total = reader.rows(f"SELECT count(*) FROM {table.name} {inside}", parameters or None)
+    rows = _select(reader, table, inside, parameters, window.max_rows)
+    return Rows(table.name, rows, total.rows[0][0])
+
+
+def _select(
+    reader: Reader,
+    table: Table,
+    inside: str = "",
+    parameters: dict[str, Any] | None = None,
+    max_rows: int = MAX_ROWS,
+) -> tuple[Row, ...]:
+    newest = f"{table.newest} DESC NULLS LAST, " if table.newest else ""
+    result = reader.rows(
+        f"SELECT {', '.join(table.fields)} FROM {table.name} {inside} "
+        f"ORDER BY {newest}{', '.join(table.identity)} LIMIT {max_rows:d}",
+        parameters or None,
+    )
+    return tuple(dict(zip(result.columns, row, strict=True)) for row in result)
+
+
+def _stamp(path: Path) -> Any:
+    """Changes whenever the file or its write-ahead log does."""
+    found = []
+    for each in (path, wal_path(path)):
+        try:
+            status = os.stat(each)
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def narrowed(window: Window, table: str, session_id: str | None) -> Window:
+    """The same window onto another table or session."""
+    return replace(window, table=table, session_id=session_id)

@@ -1,0 +1,102 @@
+"""The ledger: what the stand-in really received and sent, one JSON line an exchange.
+
+In: `model_server` writes a `LedgerRecord` when an exchange ends. Out: tests and benchmarks
+read them back and hold them against what underglass reports. Bytes are plaintext HTTP bytes
+counted where they are read and written; times are CLOCK_MONOTONIC nanoseconds, the clock of
+the kernel's `bpf_ktime_get_ns`. Records stand in the order in which exchanges ended.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from collector.llm.model import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class SentToolCall:
+    """A tool call that was sent whole. `arguments` is the joined JSON text."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRecord:
+    """One exchange, as far as it went.
+
+    `api`: anthropic.messages, anthropic.count_tokens, openai.chat, openai.responses, models,
+    or None for a target that is no API. `usage`, `tool_calls`, `finish_reason` and the text hold
+    only what was put on the wire, in the API's own words (for openai.responses the finish reason
+    is the status, or the reason of `incomplete_details`); a usage number that the API did not
+    carry is None. `tool_result_ids` are all that the request holds, old ones included.
+    `error_kind`: http_error, stream_error, cut (by script), client_gone, malformed; `error_type`
+    is the provider's word. `interim_bytes` are those of `100 Continue`, not in `response_bytes`.
+    """
+
+    exchange: int
+    connection: int
+    client_port: int
+    method: str
+    target: str
+    api: str | None
+    request_bytes: int
+    response_bytes: int
+    interim_bytes: int
+    request_body_sha256: str
+    streamed: bool
+    status: int | None
+    error_kind: str | None
+    error_type: str | None
+    request_model: str | None
+    model: str | None
+    response_id: str | None
+    request_id: str | None
+    usage: Usage | None
+    tool_calls: tuple[SentToolCall, ...]
+    tool_result_ids: tuple[str, ...]
+    finish_reason: str | None
+    text_sha256: str | None
+    content_events: int
+    content_encoding: str | None
+    echo_token: str | None
+    cut: bool
+    turn: int | None
+    received_ns: int
+    first_byte_ns: int | None
+    ended_ns: int
+
+
+class LedgerWriter:
+    """Appends records to a file, one `write` each, so that a reader never sees half a line."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+
+    def write(self, record: LedgerRecord) -> None:
+        """Append one record."""
+        os.write(self._fd, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        """Force the records to disk and close the file."""
+        os.fsync(self._fd)
+        os.close(self._fd)
+
+
+def read_ledger(path: Path) -> list[LedgerRecord]:
+    """All records of a ledger file."""
+    return [_record(line) for line in path.read_bytes().splitlines()]
+
+
+def _record(line: bytes) -> LedgerRecord:
+    table = orjson.loads(line)
+    if table["usage"] is not None:
+        table["usage"] = Usage(**table["usage"])
+    table["tool_calls"] = tuple(SentToolCall(**call) for call in table["tool_calls"])
+    table["tool_result_ids"] = tuple(table["tool_result_ids"])
+    return LedgerRecord(**table)
