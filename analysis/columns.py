@@ -152,7 +152,7 @@ CALLS = Table(
     (
         _WHEN,
         Column(
-            "model", "model", 12, "The model that answered, else the one asked for.",
+            "model", "model", 17, "The model that answered, else the one asked for.",
             lambda model, asked: cells.plain(model or asked), max_width=28,
             fields=("model", "request_model"),
         ),
@@ -205,18 +205,18 @@ TOOLS = Table(
 FINDINGS = Table(
     "findings",
     "Findings",
-    ("kind", "session_id", "first_at", "title"),
+    ("kind", "session_id", "first_at"),
     (
         Column("last_at", "last", 8, "When it was last seen, local time.", cells.clock),
         Column("severity", "severity", 8, "info, warning or critical.", cells.word),
-        Column("kind", "kind", 14, "Which loop or escalation it is.", max_width=20),
+        Column("kind", "kind", 16, "Which loop or escalation it is.", priority=3, max_width=20),
         _number("count", "times", 5, "Repeats or occurrences."),
-        Column("title", "what happened", 30, "The finding in a sentence.", max_width=90),
+        Column("title", "what happened", 44, "The finding in a sentence.", max_width=90),
         _number(
             "wasted_tokens", "wasted", 6, "Tokens after the first round.", cells.tokens, 2
         ),
-        Column("session_id", "session", 10, "The session it belongs to.", priority=3),
-        Column("first_at", "first", 8, "When it began.", cells.clock, priority=4),
+        Column("session_id", "session", 10, "The session it belongs to.", priority=4),
+        Column("first_at", "first", 8, "When it began.", cells.clock, priority=5),
     ),
     newest="last_at",
 )  # fmt: skip
@@ -233,7 +233,15 @@ PROCESSES = Table(
             "exit_code", "exit", 6, "Exit code or signal.", cells.exit_status,
             fields=("exit_code", "signal"),
         ),
-        Column("argv", "command", 24, "The program and its arguments.", max_width=110),
+        Column(
+            "argv",
+            "command",
+            24,
+            "The program and its arguments; in brackets one that only forked.",
+            lambda argv, comm: cells.plain(argv or (comm and f"[{comm}]")),
+            max_width=110,
+            fields=("argv", "comm"),
+        ),
         Column("exe", "program", 16, "The file that ran.", priority=4, max_width=40),
         Column("cwd", "directory", 16, "Where it ran.", priority=3, max_width=40),
         _number("uid", "uid", 5, "The user it ran as.", cells.plain, 3),

@@ -15,17 +15,22 @@ import orjson
 
 from analysis.cells import json_text
 
+JsonObject = dict[str, Any]
 PartKind = Literal["text", "thinking", "tool_call", "tool_result", "other"]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of a message. `title` names a tool, or what kind of thing it is."""
+    """One piece of a message. `title` names a tool, or what kind of thing it is.
+
+    A result names no tool, only the call that it answers: `tool_call_id` is in both.
+    """
 
     kind: PartKind
     text: str
     title: str = ""
     is_error: bool | None = None
+    tool_call_id: str | None = None
 
 
 def message_parts(body: Any) -> tuple[Part, ...]:
@@ -56,7 +61,9 @@ def _message(body: Any) -> Iterator[Part]:
             yield Part("thinking", body[field])
     if body.get("role") == "tool":
         known = True
-        yield Part("tool_result", _text(body.get("content")), str(body.get("tool_call_id", "")))
+        yield Part(
+            "tool_result", _text(body.get("content")), tool_call_id=_id(body, "tool_call_id")
+        )
     elif body.get("content") is not None:
         known = True
         yield from _content(body["content"])
@@ -95,19 +102,19 @@ def _block(block: Any) -> Part:
     if kind == "redacted_thinking":
         return Part("thinking", "(not readable: the provider encrypted it)")
     if kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
-        return Part("tool_call", pretty_json(block.get("input")), str(block.get("name", kind)))
+        return _tool_call(block, block.get("input"), kind, _id(block, "id"))
     if kind in ("function_call", "custom_tool_call"):
         asked = block.get("arguments", block.get("input"))
-        return Part("tool_call", pretty_json(asked), str(block.get("name", kind)))
+        return _tool_call(block, asked, kind, _id(block, "call_id"))
     if kind in ("function_call_output", "custom_tool_call_output"):
-        return Part("tool_result", _text(block.get("output")), str(block.get("call_id", "")))
+        return Part("tool_result", _text(block.get("output")), tool_call_id=_id(block, "call_id"))
     if kind.endswith("tool_result"):
         failed = block.get("is_error")
         return Part(
             "tool_result",
             _text(block.get("content")),
-            str(block.get("tool_use_id", "")),
-            failed if isinstance(failed, bool) else None,
+            is_error=failed if isinstance(failed, bool) else None,
+            tool_call_id=_id(block, "tool_use_id"),
         )
     if isinstance(block.get("refusal"), str):
         return Part("text", block["refusal"], "refusal")
@@ -119,7 +126,15 @@ def _chat_tool_call(call: Any) -> Part:
     if not isinstance(about, dict):
         return Part("other", pretty_json(call), "tool call")
     asked = about.get("arguments", about.get("input"))
-    return Part("tool_call", pretty_json(asked), str(about.get("name", "")))
+    return _tool_call(about, asked, "tool call", _id(call, "id"))
+
+
+def _tool_call(about: JsonObject, asked: Any, kind: str, tool_call_id: str | None) -> Part:
+    return Part("tool_call", pretty_json(asked), str(about.get("name", kind)), None, tool_call_id)
+
+
+def _id(body: JsonObject, field: str) -> str | None:
+    return body[field] if isinstance(body.get(field), str) else None
 
 
 def _text(content: Any) -> str:

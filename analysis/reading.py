@@ -18,7 +18,7 @@ from analysis.result import Record, ResultSet, json_value, result_set
 from collector.store_errors import QueryFailed, StoreLocked, StoreMissing
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     from collector.read_query import Parameters
     from collector.store import Store

@@ -69,7 +69,7 @@ def result_set(table: Any) -> ResultSet:
 
 def _values(column: Any) -> list[Any]:
     """Python values of a column; times without a look at the machine's time zone database."""
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     if not pa.types.is_timestamp(column.type):
         values: list[Any] = column.to_pylist()

@@ -42,6 +42,7 @@ _RATE_LIMIT = re.compile(r"(?:anthropic-ratelimit|x-ratelimit|ratelimit|retry-af
 _CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _FINGERPRINT = re.compile(r"\[redacted:([0-9a-f]{8})\]")
 _NO_REQUEST = LlmRequest(request_model=None, stream=False)
+_NO_MESSAGES = MessageList(None, (), 0)
 
 
 class ConnectionInterest(Protocol):
@@ -60,7 +61,7 @@ class _Call:
     parts: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
     request: LlmRequest = _NO_REQUEST
-    messages: MessageList = MessageList(None, (), 0)
+    messages: MessageList = _NO_MESSAGES
     decoder: ResponseDecoder | None = None
     response_content: ContentDecoder | None = None
     row: CallRow | None = None
@@ -106,7 +107,7 @@ class CallTracker:
                 response = call.decoder.snapshot()
                 if response.first_token_ns is not None:
                     call.first_token_shown = True
-                    self._calls[call_id] = self._filled(exchange, call, call.row, response)
+                    self._calls[call_id] = self._filled(exchange, call.row, response)
         batch, self.batch = self.batch, Batch()
         batch.calls = list(self._calls.values())
         batch.tool_calls = list(self._tools.values())
@@ -281,9 +282,7 @@ class CallTracker:
         except (TypeError, orjson.JSONEncodeError):
             return None
 
-    def _filled(
-        self, exchange: Exchange, call: _Call, row: CallRow, response: LlmResponse
-    ) -> CallRow:
+    def _filled(self, exchange: Exchange, row: CallRow, response: LlmResponse) -> CallRow:
         """The row with what the response says, as far as it has come."""
         usage, head = response.usage, exchange.response
         wall = self._info.wall_ns
@@ -319,7 +318,7 @@ class CallTracker:
             self._undecoded("response_body", content.undecoded_bytes)
             intact = exchange.complete and not content.failed and not content.capped
             response = call.decoder.finish(intact)
-        row = self._filled(exchange, call, row, response)
+        row = self._filled(exchange, row, response)
         wall = self._info.wall_ns
         http_status = row.http_status or 0
         complete = exchange.complete and response.complete

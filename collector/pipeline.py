@@ -52,7 +52,7 @@ class Pipeline:
         *,
         content: bool = True,
         overrides: tuple[Override, ...] = (),
-        ignore: Callable[[ConnectionKey], None] = lambda connection: None,
+        ignore: Callable[[ConnectionKey], None] | None = None,
     ) -> None:
         self._info = info
         self._ignore = ignore
@@ -184,7 +184,8 @@ class Pipeline:
         self._without_call.pop(connection, None)
         self._streams.unwant(connection)
         self._count("http", "connections_ignored", why)
-        self._ignore(connection)
+        if self._ignore is not None:
+            self._ignore(connection)
 
     # What the probe says of itself
 

@@ -25,7 +25,7 @@ from collector.store_errors import QueryFailed, StoreError
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 LIMITS = Limits(max_rows=200_000, max_bytes=128 << 20, timeout_s=15.0)
 _PAUSE_S = 0.01
@@ -111,7 +111,7 @@ def _flight_server(socket: Path, answer: Callable[[str, Parameters], pa.Table]) 
     from pyarrow import flight
 
     class Server(flight.FlightServerBase):  # type: ignore[misc]
-        def do_get(self, context: Any, ticket: Any) -> Any:  # noqa: ARG002
+        def do_get(self, context: Any, ticket: Any) -> Any:
             try:
                 asked = json.loads(ticket.ticket)
                 sql, parameters = str(asked["sql"]), asked.get("parameters")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from collector.database import first_line, run
 from collector.store_errors import QueryFailed

@@ -41,7 +41,9 @@ class CallRow:
     cache_write_tokens: int | None
     reasoning_tokens: int | None
     cost_usd: float | None
-    cost_source: str | None  # provider | genai-prices/<version> | unpriced | None: no usage
+    cost_source: (
+        str | None
+    )  # provider | genai-prices/<version> | override | unpriced | None: no usage
     finish_reason: str | None
     tool_call_count: int
     request_bytes: int
@@ -61,6 +63,8 @@ class CallRow:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallRow:
+    """One tool call. Written when the model made it, again when its result came back."""
+
     tool_call_id: str  # the provider's id, or one derived from call_id and index
     session_id: str
     call_id: str
@@ -68,7 +72,7 @@ class ToolCallRow:
     arguments: str | None  # canonical JSON text; raw text when it is not JSON; None: no content
     arguments_hash: str  # of the canonical JSON
     result_preview: str | None  # first 2,000 characters
-    result_hash: str | None  # of the normalised result, see analysis.loops
+    result_hash: str | None  # of the normalised result, see collector.normalisation
     is_error: bool | None
     requested_ns: int
     result_ns: int | None
@@ -77,6 +81,8 @@ class ToolCallRow:
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
+    """One program run by one process."""
+
     process_key: str  # boot-unique: pid and kernel start time
     pid: int
     ppid: int | None
@@ -96,6 +102,8 @@ class ProcessRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
+    """One conversation of one agent with its models."""
+
     session_id: str
     confidence: str  # read (from the wire) | inferred (message-list lineage)
     agent: str | None
@@ -190,6 +198,11 @@ class Batch:
     tool_sets: list[ToolSetRow] = field(default_factory=list)
     health: list[HealthRow] = field(default_factory=list)
     coverage: list[CoverageRow] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many rows it holds."""
+        return sum(len(getattr(self, name)) for name in self.__slots__)
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)

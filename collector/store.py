@@ -70,7 +70,7 @@ class Store:
             fresh = [(table, self._fresh(table, batch)) for table in TABLES]
             try:
                 self._insert([(table, keyed) for table, keyed in fresh if keyed])
-            except duckdb.Error as error:
+            except (duckdb.Error, StoreError) as error:
                 self._recover()
                 raise StoreWriteFailed(self.path, first_line(error)) from error
             except BaseException:
@@ -161,10 +161,8 @@ class Store:
             return
         try:
             run(connection, "ROLLBACK")
-        except duckdb.TransactionException:
-            pass  # the failed commit ended it
         except duckdb.Error:
-            pass
+            pass  # the failed commit ended it, or the database is gone
         try:
             run(connection, "SELECT count(*) FROM capture")
         except duckdb.Error:

@@ -6,7 +6,6 @@ would give wrong offsets silently; BTF cannot. Format: kernel Documentation/bpf/
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,8 +41,13 @@ FIELDS: dict[str, tuple[str, str]] = {
 
 _STRUCT, _UNION = 4, 5
 _TRANSPARENT = frozenset({8, 9, 10, 11, 18})  # typedef, volatile, const, restrict, type_tag
-_ENTRY_BYTES = {1: 4, 3: 12, 14: 4, 17: 4}  # int, array, var, decl_tag: trailing bytes
-_MEMBER_BYTES = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}  # per vlen entry
+# Words of a record by kind: its own, and those of each member, value or parameter.
+_FIXED_WORDS = [3] * 32
+_MEMBER_WORDS = [0] * 32
+for _kind, _words in {1: 1, 3: 3, 14: 1, 17: 1}.items():  # int, array, var, decl_tag
+    _FIXED_WORDS[_kind] += _words
+for _kind, _words in {4: 3, 5: 3, 6: 2, 13: 2, 15: 3, 19: 3}.items():
+    _MEMBER_WORDS[_kind] = _words
 
 
 class BtfUnavailable(UnderglassError):
@@ -51,77 +55,66 @@ class BtfUnavailable(UnderglassError):
 
 
 class Btf:
-    """The types of one BTF blob; looks structs up by name."""
+    """The types of one BTF blob: finds members of the structs that it was asked for."""
 
-    def __init__(self, blob: bytes | mmap.mmap) -> None:
+    def __init__(self, blob: bytes, structs: Iterable[str]) -> None:
+        """Walk the type records once. Raises BtfUnavailable when the blob is not BTF."""
         if len(blob) < 24 or struct.unpack_from("<H", blob)[0] != 0xEB9F:
             raise BtfUnavailable("kernel BTF is not readable", hint="use a kernel with BTF")
-        header, types, types_size, strings, _ = struct.unpack_from("<IIIII", blob, 4)
-        self._blob = blob
-        self._strings = header + strings
-        self._offsets: list[int] = [0]  # type id -> offset of its record
-        at, end = header + types, header + types + types_size
-        unpack, append = struct.Struct("<III").unpack_from, self._offsets.append
-        while at < end:
+        header, types, types_size, strings, strings_size = struct.unpack_from("<IIIII", blob, 4)
+        start = header + types
+        if start % 4 or types_size % 4 or start + types_size > len(blob):
+            raise BtfUnavailable("kernel BTF is damaged", hint="use a kernel with BTF")
+        self._strings = blob[header + strings : header + strings + strings_size]
+        self._words = words = memoryview(blob)[start : start + types_size].cast("I")
+        wanted = {self._strings.find(b"\0" + name.encode() + b"\0") + 1: name for name in structs}
+        self.structs: dict[str, int] = {}  # name -> word index of its record
+        self._records = [0]  # type id -> word index of its record
+        append, fixed, per_member = self._records.append, _FIXED_WORDS, _MEMBER_WORDS
+        at, end = 0, len(words)
+        while at + 2 < end:
             append(at)
-            _, info, _ = unpack(blob, at)
+            info = words[at + 1]
             kind = info >> 24 & 0x1F
-            at += 12 + _ENTRY_BYTES.get(kind, 0) + _MEMBER_BYTES.get(kind, 0) * (info & 0xFFFF)
-        self._structs: dict[str, int] | None = None
+            if kind == _STRUCT and words[at] in wanted and info & 0xFFFF:
+                self.structs[wanted[words[at]]] = at
+            at += fixed[kind] + per_member[kind] * (info & 0xFFFF)
 
     def _name(self, offset: int) -> str:
-        start = self._strings + offset
-        return bytes(self._blob[start : self._blob.find(b"\0", start)]).decode()
-
-    def _named(self, names: Iterable[str]) -> dict[str, int]:
-        """Records of the structs with these names."""
-        wanted = {name.encode() + b"\0" for name in names}
-        longest = max(map(len, wanted))
-        found = {}
-        for at in self._offsets[1:]:
-            name_offset, info, _ = struct.unpack_from("<III", self._blob, at)
-            if info >> 24 & 0x1F == _STRUCT and info & 0xFFFF and name_offset:
-                start = self._strings + name_offset
-                head = bytes(self._blob[start : start + longest])
-                name = head[: head.find(b"\0") + 1]
-                if name in wanted:
-                    found[name[:-1].decode()] = at
-        return found
+        return self._strings[offset : self._strings.find(b"\0", offset)].decode()
 
     def _member(self, at: int, name: str) -> tuple[int, int] | None:
         """(byte offset, type id) of a member, also inside anonymous structs and unions."""
-        _, info, _ = struct.unpack_from("<III", self._blob, at)
-        for index in range(info & 0xFFFF):
-            name_offset, type_id, bits = struct.unpack_from(
-                "<III", self._blob, at + 12 + 12 * index
-            )
+        words = self._words
+        info = words[at + 1]
+        for member in range(at + 3, at + 3 + 3 * (info & 0xFFFF), 3):
+            name_offset, type_id, bits = words[member : member + 3]
             if info >> 31:
-                bits &= 0xFFFFFF  # kind_flag: upper byte is the bit-field size
+                bits &= 0xFFFFFF  # kind_flag: the upper byte is the bit-field size
             if name_offset:
                 if self._name(name_offset) == name:
                     return bits // 8, type_id
                 continue
             inner = self._resolve(type_id)
-            if struct.unpack_from("<I", self._blob, inner + 4)[0] >> 24 & 0x1F in (_STRUCT, _UNION):
+            if words[inner + 1] >> 24 & 0x1F in (_STRUCT, _UNION):
                 found = self._member(inner, name)
                 if found:
                     return bits // 8 + found[0], found[1]
         return None
 
     def _resolve(self, type_id: int) -> int:
+        """Word index of a type, seen through typedefs and qualifiers."""
         while True:
-            at = self._offsets[type_id]
-            _, info, referred = struct.unpack_from("<III", self._blob, at)
-            if info >> 24 & 0x1F not in _TRANSPARENT:
+            at = self._records[type_id]
+            if self._words[at + 1] >> 24 & 0x1F not in _TRANSPARENT:
                 return at
-            type_id = referred
+            type_id = self._words[at + 2]
 
     def offsets(self, fields: dict[str, tuple[str, str]]) -> dict[str, int]:
         """Byte offset of each field. Raises BtfUnavailable for one that the kernel lacks."""
-        structs = self._named({struct_name for struct_name, _ in fields.values()})
         result = {}
         for define, (struct_name, path) in fields.items():
-            at, offset = structs.get(struct_name), 0
+            at, offset = self.structs.get(struct_name), 0
             for name in path.split("."):
                 found = self._member(at, name) if at is not None else None
                 if found is None:
@@ -144,4 +137,4 @@ def kernel_offsets() -> dict[str, int]:
             f"cannot read {VMLINUX}: {error.strerror}",
             hint="boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian and Ubuntu kernels are)",
         ) from error
-    return Btf(blob).offsets(FIELDS)
+    return Btf(blob, {name for name, _ in FIELDS.values()}).offsets(FIELDS)

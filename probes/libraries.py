@@ -29,11 +29,11 @@ _NAMES = (
 )
 # Exported function -> (program at entry, program at return)
 _PROGRAMS: dict[str, tuple[str, str | None]] = {
-    "SSL_read": ("read_enter", "read_return"),
-    "SSL_read_ex": ("read_ex_enter", "read_return"),
-    "SSL_write": ("write_enter", "write_return"),
-    "SSL_write_ex": ("write_ex_enter", "write_return"),
-    "SSL_write_ex2": ("write_ex2_enter", "write_return"),
+    "SSL_read": ("read_enter", "call_return"),
+    "SSL_read_ex": ("read_ex_enter", "call_return"),
+    "SSL_write": ("write_enter", "call_return"),
+    "SSL_write_ex": ("write_ex_enter", "call_return"),
+    "SSL_write_ex2": ("write_ex2_enter", "call_return"),
     "SSL_free": ("free_enter", None),
     "SSL_set_fd": ("set_fd_enter", None),
 }
@@ -104,13 +104,13 @@ def _internal(elf: ElfFile, plain: Symbol, extended: Symbol) -> int | None:
 def _hooks(symbols: dict[str, Symbol], elf: ElfFile) -> Iterator[Hook]:
     replaced: set[str] = set()
     for plain, extended, program, returned in (
-        ("SSL_read", "SSL_read_ex", "read_ex_enter", "read_return"),
+        ("SSL_read", "SSL_read_ex", "read_ex_enter", "call_return"),
         # From 3.3 on the internal writer takes flags before the length pointer.
         (
             "SSL_write",
             "SSL_write_ex",
             "write_ex2_enter" if "SSL_write_ex2" in symbols else "write_ex_enter",
-            "write_return",
+            "call_return",
         ),
     ):
         if plain not in symbols or extended not in symbols:

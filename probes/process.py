@@ -32,17 +32,55 @@ from probes.events import (
     ProcessExited,
     ProcessSeen,
 )
+from probes.rings import RingBuffer
 from probes.session import DATA_RING_PAGES, LIFECYCLE_DRAIN_BYTES, ProbeSession
 
-POLL_MIN_MS = 1
+POLL_MIN_MS = 4  # while data flows: fewer wakeups leave the processor to the agent
 POLL_MAX_MS = 16
 COUNTERS_EVERY_S = 1.0
 SEND_BYTES = 1 << 20
-NICENESS = 5
+CLAIM_SHARE = 1 / 8  # of the data ring in use: the reader is too slow
+YIELD_SHARE = 1 / 64
 
 
 class ReaderGone(Exception):
     """The collector closed its end of the socket."""
+
+
+class ReaderPriority:
+    """Lets the collector run only when no agent wants the processor, unless it falls behind.
+
+    Decoding can wait in the ring; the agent must not wait for decoding. When the ring fills, the
+    collector gets an ordinary share until it has caught up, so that nothing is lost for politeness.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._polite = False
+        self._set(polite=True)
+
+    def _set(self, *, polite: bool) -> None:
+        policy = os.SCHED_IDLE if polite else os.SCHED_OTHER
+        try:
+            for thread in os.listdir(f"/proc/{self._pid}/task"):
+                os.sched_setscheduler(int(thread), policy, os.sched_param(0))
+        except OSError:
+            pass  # it is gone, or this kernel or container forbids it: then it stays as it is
+        self._polite = polite
+
+    def adapt(self, ring: RingBuffer) -> None:
+        """Look at how full the ring is and change the policy when it is time."""
+        used = ring.used_bytes
+        if self._polite and used > ring.size_bytes * CLAIM_SHARE:
+            self._set(polite=False)
+        elif not self._polite and used < ring.size_bytes * YIELD_SHARE:
+            self._set(polite=True)
+
+
+def peer_pid(connection: socket.socket) -> int:
+    """The process at the other end of a Unix socket, as it was when the pair was made."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[:4], sys.byteorder)
 
 
 class ProbeProcess:
@@ -55,6 +93,7 @@ class ProbeProcess:
         self._with_tls: set[int] = set()
         self._stopping = False
         self._next_counters = 0.0
+        self._reader = ReaderPriority(peer_pid(connection))
 
     # Sending
 
@@ -178,10 +217,13 @@ class ProbeProcess:
                 self.send(library)
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
+        poll.register(self._session.lifecycle_descriptor, select.POLLIN)
         wait_ms = POLL_MIN_MS
         while not self._stopping:
-            for _ in poll.poll(wait_ms):
-                self._read_control()
+            for descriptor, _ in poll.poll(wait_ms):
+                if descriptor == self._socket.fileno():
+                    self._read_control()
+            self._reader.adapt(self._session.data_ring)
             wait_ms = POLL_MIN_MS if self.drain() else min(wait_ms * 2, POLL_MAX_MS)
             now = time.monotonic()
             if now >= self._next_counters:
@@ -197,7 +239,6 @@ def main(argv: Sequence[str] = sys.argv[1:]) -> int:
     connection = socket.socket(fileno=int(argv[0]))
     ring_pages = int(argv[1]) if len(argv) > 1 else DATA_RING_PAGES
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
     try:
         session = ProbeSession(data_ring_pages=ring_pages)
         ProbeProcess(connection, session).run()

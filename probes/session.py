@@ -17,8 +17,8 @@ from probes.events import ConnectionKey, LibrarySeen
 from probes.rings import RingBuffer
 
 SOURCES = ("frame.bpf.h", "tls.bpf.c", "process.bpf.c")
-DATA_RING_PAGES = 16384  # 64 MiB
-LIFECYCLE_RING_PAGES = 2048  # 8 MiB
+DATA_RING_PAGES = 8192  # 32 MiB
+LIFECYCLE_RING_PAGES = 1024  # 4 MiB
 CONNECTIONS = 65536
 TARGET_FOLLOW = 1
 LIFECYCLE_DRAIN_BYTES = 4 << 20
@@ -63,6 +63,11 @@ class ProbeSession:
         self._files: dict[libraries.FileKey, libraries.HookPlan | None] = {}
         self._announced: dict[int, set[libraries.FileKey]] = {}  # by pid; 0: before any process
         self._exclude(os.getpid())
+
+    @property
+    def lifecycle_descriptor(self) -> int:
+        """Becomes readable when a process starts, ends or maps a library."""
+        return self._programs.map_fd("lifecycle_ring")
 
     @property
     def attached(self) -> int:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from analysis.columns import COVERAGE, FINDINGS, HEALTH, TABLES, Table
 from analysis.findings import finding_records, findings
@@ -24,6 +24,7 @@ from collector.database import wal_path
 from collector.store_errors import QueryFailed
 
 Row = Mapping[str, Any]
+CallKey = Literal["call", "tool"]
 MAX_ROWS = 500
 _FINDINGS_SHARE = 20  # findings may take this part of the feed's time, at most
 _LAST_CAPTURE = "ORDER BY started_at DESC, capture_id LIMIT 1"
@@ -34,6 +35,10 @@ SELECT captures.ended_at, captures.command, (
 ) AS attached
 FROM captures {_LAST_CAPTURE}
 """
+_CALL_OF_TOOL = """
+SELECT call_id FROM tools WHERE tool_call_id = $tool_call_id ORDER BY requested_at LIMIT 1
+"""
+_STEPS = "SELECT (SELECT count(*) FROM process), (SELECT count(result_hash) FROM tool_call)"
 _KERNEL_SOURCES = frozenset({"openssl", "process"})
 
 
@@ -117,10 +122,13 @@ class StoreFeed:
                 self._seen = (window, stamp)
             return snapshot
 
-    def call(self, call_id: str) -> CallDetail:
-        """One call with its messages. Raises `UnderglassError`."""
+    def call(self, kind: CallKey, key: str) -> CallDetail:
+        """A call with its messages, by its own id or a tool call's. Raises `UnderglassError`."""
         with self._lock, open_reader(self.path) as reader:
-            return call_detail(reader, call_id)
+            if kind == "tool":
+                found = reader.rows(_CALL_OF_TOOL, {"tool_call_id": key}).rows
+                key = found[0][0] if found else key
+            return call_detail(reader, key)
 
     def _read(self, reader: Reader, window: Window) -> tuple[Snapshot, bool]:
         everything = {"since_ns": None, "session": None}
@@ -129,7 +137,7 @@ class StoreFeed:
         health = _select(reader, HEALTH)
         captures = reader.rows(_PROBES).rows
         coverage = _select(reader, COVERAGE)
-        found = self._look_for_findings(reader, totals)
+        found = self._look_for_findings(reader, (totals, reader.rows(_STEPS).rows))
         if window.table == FINDINGS.name:
             rows = found.window(window)
         elif window.table == HEALTH.name:
@@ -148,14 +156,14 @@ class StoreFeed:
             hooked=sum(row["status"] == "hooked" for row in coverage),
             not_hooked=tuple(row for row in coverage if row["status"] != "hooked"),
         )
-        return snapshot, found.totals == totals
+        return snapshot, not found.outdated
 
-    def _look_for_findings(self, reader: Reader, totals: Totals) -> _Findings:
-        """Findings, anew when the calls changed and the last look has been paid for."""
+    def _look_for_findings(self, reader: Reader, basis: Any) -> _Findings:
+        """Findings, anew when their `basis` changed and the last look has been paid for."""
         last = self._findings
         started = self._clock()
-        if last is not None and (last.totals == totals or started < last.not_before):
-            return last
+        if last is not None and (last.basis == basis or started < last.not_before):
+            return replace(last, outdated=last.basis != basis)
         rows: tuple[Row, ...] = ()
         error = None
         try:
@@ -164,18 +172,19 @@ class StoreFeed:
             error = str(failure)
         ended = self._clock()
         pause = _FINDINGS_SHARE * (ended - started)
-        self._findings = _Findings(totals, rows, error, ended + pause)
+        self._findings = _Findings(basis, rows, error, ended + pause)
         return self._findings
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was found when the calls summed up to `totals`, newest first."""
+    """What was found in what `basis` sums up. `outdated`: there is more by now."""
 
-    totals: Totals
+    basis: Any
     rows: tuple[Row, ...]
     error: str | None
     not_before: float
+    outdated: bool = False
 
     def window(self, window: Window) -> Rows:
         inside = [row for row in self.rows if window.session_id in (None, row["session_id"])]
@@ -235,7 +244,7 @@ def _select(
 
 def _stamp(path: Path) -> Any:
     """Changes whenever the file or its write-ahead log does."""
-    found = []
+    found: list[tuple[int, int, int] | None] = []
     for each in (path, wal_path(path)):
         try:
             status = os.stat(each)
@@ -243,8 +252,3 @@ def _stamp(path: Path) -> Any:
         except OSError:
             found.append(None)
     return tuple(found)
-
-
-def narrowed(window: Window, table: str, session_id: str | None) -> Window:
-    """The same window onto another table or session."""
-    return replace(window, table=table, session_id=session_id)

@@ -12,18 +12,23 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from probes.client import ProbeClient
 from probes.errors import UnderglassError
 from underglass import __version__, privileges
 from underglass.launch import HeldCommand
 from underglass.paths import Invoker, fingerprint_salt, invoker, make_private
+from underglass.summary import Summary
 
-UNWRITTEN_BATCHES = 120
+if TYPE_CHECKING:
+    from collector.capture import LiveCapture
+    from collector.store_errors import StoreWriteFailed
+
 _SHEBANG_BYTES = 256
 
 
@@ -40,92 +45,6 @@ class Watch:
     names: tuple[str, ...] = ()
     everything: bool = False
     seconds: float | None = None
-
-
-@dataclass(slots=True)
-class Summary:
-    """Totals of one capture. `cost_usd` sums the priced calls."""
-
-    exit_code: int = 0
-    calls: int = 0
-    errors: int = 0
-    incomplete: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    unknown_usage: int = 0
-    cost_usd: float = 0.0
-    unpriced: int = 0
-    tool_calls: int = 0
-    programs: int = 0
-    lost_bytes: int = 0
-    lost_events: int = 0
-    unwritten_rows: int = 0
-    probe_died: bool = False
-    warnings: list[str] = field(default_factory=list)
-
-    def add(self, batch: object) -> None:
-        """Count what a batch tells for the last time."""
-        from collector.rows import Batch
-
-        assert isinstance(batch, Batch)
-        for call in batch.calls:
-            if call.status == "running":
-                continue
-            self.calls += 1
-            self.errors += call.status == "error"
-            self.incomplete += call.status == "incomplete"
-            self.tool_calls += call.tool_call_count
-            if call.input_tokens is None and call.status == "ok":
-                self.unknown_usage += 1
-            self.input_tokens += call.input_tokens or 0
-            self.output_tokens += call.output_tokens or 0
-            self.cost_usd += call.cost_usd or 0.0
-            self.unpriced += call.cost_source == "unpriced"
-        self.programs += sum(bool(row.argv and row.ended_ns) for row in batch.processes)
-        kernel = [row for row in batch.health if row.source in ("openssl", "process")]
-        if kernel:
-            self.lost_bytes = sum(
-                row.value for row in kernel if row.counter in ("lost_bytes", "truncated_bytes")
-            )
-            self.lost_events = sum(row.value for row in kernel if row.counter == "lost_events")
-
-
-class _Writer:
-    """Writes batches; keeps those that the store refused for a while and tries them again."""
-
-    def __init__(self, write: Callable[[object], None], summary: Summary) -> None:
-        self._write = write
-        self._summary = summary
-        self._unwritten: list[object] = []
-
-    def __call__(self, batch: object) -> None:
-        from collector.store_errors import StoreWriteFailed
-
-        self._summary.add(batch)
-        self._unwritten.append(batch)
-        while self._unwritten:
-            try:
-                self._write(self._unwritten[0])
-            except StoreWriteFailed as error:
-                self._complain(error)
-                break
-            del self._unwritten[0]
-        while len(self._unwritten) > UNWRITTEN_BATCHES:
-            self._summary.unwritten_rows += _size(self._unwritten.pop(0))
-
-    def _complain(self, error: object) -> None:
-        text = f"{error}"
-        if text not in self._summary.warnings:
-            self._summary.warnings.append(text)
-            print(f"underglass: {text}", file=sys.stderr)
-
-    def close(self) -> None:
-        """Count what could never be written."""
-        self._summary.unwritten_rows += sum(map(_size, self._unwritten))
-
-
-def _size(batch: object) -> int:
-    return sum(len(getattr(batch, name)) for name in getattr(batch, "__slots__", ()))
 
 
 def programs_of(command: Sequence[str]) -> list[str]:
@@ -191,32 +110,49 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
     from collector.capture import LiveCapture
     from collector.capture_info import observe
     from collector.pipeline import Pipeline
+    from collector.query_service import QueryService
     from collector.recording import RecordingWriter
     from collector.redaction import Redactor
+    from collector.rows import Batch
     from collector.store import Store
+    from collector.writer import BatchWriter
 
     info = observe(what.description, __version__)
     redactor = Redactor(salt)
     summary = Summary()
     store = Store.open(what.store, content=what.content) if what.store is not None else None
     recording = RecordingWriter(what.recording, info) if what.recording is not None else None
+    queries: QueryService | None = None
     try:
         pipeline = None
         if store is not None:
             pipeline = Pipeline(
                 info, redactor.redact_text, content=what.content, ignore=probe.ignore
             )
-        writer = _Writer(store.write if store is not None else lambda batch: None, summary)  # type: ignore[arg-type]
-        capture = LiveCapture(probe, redactor, pipeline, writer, recording)
+        writer = BatchWriter(store.write, _complain) if store is not None else None
+
+        def write(batch: Batch) -> None:
+            summary.add(batch)
+            if writer is not None:
+                writer(batch)
+
+        capture = LiveCapture(probe, redactor, pipeline, write, recording)
         capture.wait_ready()
         if held is not None:
             held.release()
+        if store is not None:
+            queries = QueryService(store)
+            queries.start()
         _pump(capture, held, what.seconds)
         capture.stop()
-        writer.close()
+        if writer is not None:
+            writer.close()
+            summary.dropped_rows = writer.dropped_rows
         summary.probe_died = capture.probe_died
         summary.exit_code = held.exit_code or 0 if held is not None else 0
     finally:
+        if queries is not None:
+            queries.close()
         if store is not None:
             store.close()
     return summary
@@ -235,10 +171,11 @@ def _request_targets(what: Watch, probe: ProbeClient, held: HeldCommand | None) 
         probe.control("follow_all", excluded=[os.getpid(), probe.pid])
 
 
-def _pump(capture: object, held: HeldCommand | None, seconds: float | None) -> None:
-    from collector.capture import LiveCapture
+def _complain(error: StoreWriteFailed) -> None:
+    print(f"underglass: {error}; {error.hint or ''}", file=sys.stderr)
 
-    assert isinstance(capture, LiveCapture)
+
+def _pump(capture: LiveCapture, held: HeldCommand | None, seconds: float | None) -> None:
     deadline = None if seconds is None else time.monotonic() + seconds
     stopping = False
 
@@ -262,28 +199,3 @@ def _pump(capture: object, held: HeldCommand | None, seconds: float | None) -> N
     finally:
         if wake is not None:
             os.close(wake)
-
-
-def print_summary(summary: Summary, where: str) -> None:
-    """A few lines on standard error."""
-    parts = [f"{summary.calls} LLM calls"]
-    if summary.errors:
-        parts.append(f"{summary.errors} failed")
-    if summary.incomplete:
-        parts.append(f"{summary.incomplete} incomplete")
-    parts.append(f"{summary.input_tokens:,} tokens in, {summary.output_tokens:,} out")
-    cost = f"${summary.cost_usd:.4f}"
-    if summary.unpriced:
-        cost += f" ({summary.unpriced} calls unpriced)"
-    parts += [cost, f"{summary.tool_calls} tool calls", f"{summary.programs} programs run"]
-    parts.append(f"{summary.lost_bytes:,} bytes lost")
-    lines = [", ".join(parts)]
-    if summary.lost_events:
-        lines.append(f"{summary.lost_events} events lost; see: underglass health")
-    if summary.unwritten_rows:
-        lines.append(f"{summary.unwritten_rows} rows could not be written to the store")
-    if summary.probe_died:
-        lines.append("the probe process ended early; what followed was not seen")
-    lines.append(where)
-    for line in lines:
-        print(f"underglass: {line}", file=sys.stderr)

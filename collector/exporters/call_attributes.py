@@ -102,7 +102,7 @@ def finish_reasons(call: CallRow) -> tuple[str, ...] | None:
 
 
 def server(host: str | None) -> tuple[str | None, int | None]:
-    """Address and port of a Host header. Without a port it is that of HTTPS: TLS is what is read."""
+    """Address and port of a Host header. Only TLS is read: without a port it is that of HTTPS."""
     if not host:
         return None, None
     name, colon, port = host.rpartition(":")
@@ -156,4 +156,4 @@ def _whole(given: JsonObject, name: str) -> int | None:
 
 def _number(given: JsonObject, name: str) -> float | None:
     value = given.get(name)
-    return float(value) if type(value) in (int, float) else None
+    return float(value) if type(value) is int or type(value) is float else None

@@ -126,8 +126,9 @@ def export(
         for batch in batches:
             if not _sent(exporter, [encode(plan) for plan in batch], complaints):
                 left = len(batch) + sum(map(len, batches))
-                why = complaints[-1] if complaints else "no reason given"
-                raise ExportFailed(target, Delivery(len(traces), delivered), left, why)
+                raise ExportFailed(
+                    target, Delivery(len(traces), delivered), left, _reason(complaints)
+                )
             delivered += len(batch)
             traces.update(plan.trace_id for plan in batch)
     return Delivery(len(traces), delivered)
@@ -141,6 +142,12 @@ def _sent(exporter: SpanExporter, batch: list[ReadableSpan], complaints: list[st
     except Exception as error:  # whatever the transport raises, the spans did not arrive
         complaints.append(f"{type(error).__name__}: {error}")
         return False
+
+
+def _reason(complaints: list[str]) -> str:
+    """What went wrong, from what the exporters logged last: an attempt, and giving up."""
+    said = "; ".join(dict.fromkeys(complaints[-2:]))
+    return "connection refused" if "onnection refused" in said else said or "it gave no reason"
 
 
 def _batches(spans: Iterable[SpanPlan], batch_spans: int) -> Iterator[list[SpanPlan]]:

@@ -116,7 +116,7 @@ def _end(row: CallRow | ToolCallRow) -> int:
 
 def _root(exported: ExportedSession) -> SpanPlan:
     session = exported.session
-    rows = (*exported.calls, *exported.tool_calls)
+    rows: list[CallRow | ToolCallRow] = [*exported.calls, *exported.tool_calls]
     agent = session.agent or _first(call.agent for call in exported.calls)
     version = session.agent_version or _first(call.agent_version for call in exported.calls)
     links: tuple[SpanLink, ...] = ()

@@ -23,6 +23,8 @@ def header(headers: Headers, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
+    """A request line and its header fields. `version` is the number alone, such as `1.1`."""
+
     ktime_ns: int
     method: str
     target: str

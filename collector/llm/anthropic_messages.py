@@ -50,7 +50,7 @@ class AnthropicMessages:
 
     def parse_request(
         self,
-        head: RequestHead,  # noqa: ARG002
+        head: RequestHead,
         body: bytes,
     ) -> LlmRequest | None:
         """The request, or None when the body is not of this API's shape.
@@ -85,7 +85,7 @@ class AnthropicMessages:
     def response_decoder(
         self,
         head: ResponseHead,
-        request: LlmRequest,  # noqa: ARG002
+        request: LlmRequest,
     ) -> AnthropicResponse:
         """A decoder for the response that begins with `head`."""
         return AnthropicResponse(head)

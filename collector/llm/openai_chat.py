@@ -43,7 +43,7 @@ class OpenAiChat:
 
     def parse_request(
         self,
-        head: RequestHead,  # noqa: ARG002
+        head: RequestHead,
         body: bytes,
     ) -> LlmRequest | None:
         """The request, or None when the body is not of this API's shape.
@@ -70,7 +70,7 @@ class OpenAiChat:
     def response_decoder(
         self,
         head: ResponseHead,
-        request: LlmRequest,  # noqa: ARG002
+        request: LlmRequest,
     ) -> OpenAiChatResponse:
         """A decoder for the response that begins with `head`."""
         return OpenAiChatResponse(head)

@@ -63,7 +63,7 @@ class OpenAiResponses:
 
     def parse_request(
         self,
-        head: RequestHead,  # noqa: ARG002
+        head: RequestHead,
         body: bytes,
     ) -> LlmRequest | None:
         """The request, or None when the body is not of this API's shape.
@@ -95,7 +95,7 @@ class OpenAiResponses:
     def response_decoder(
         self,
         head: ResponseHead,
-        request: LlmRequest,  # noqa: ARG002
+        request: LlmRequest,
     ) -> OpenAiResponsesResponse:
         """A decoder for the response that begins with `head`."""
         return OpenAiResponsesResponse(head)

@@ -134,6 +134,7 @@ static __always_inline void walk_path(u64 path, u32 which, u32 pid, u64 start_ns
     u64 dentry = kernel_u64(path + PATH_DENTRY);
     u64 mount = kernel_u64(path + PATH_MNT) - MOUNT_MNT;
     u64 used = 0;
+#pragma clang loop unroll(disable)
     for (int i = 0; i < PATH_DEPTH; i++) {
         u64 parent = kernel_u64(dentry + DENTRY_D_PARENT);
         if (dentry == kernel_u64(mount + MOUNT_MNT + VFSMOUNT_MNT_ROOT) || dentry == parent) {
@@ -241,8 +242,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exec) {
 
 RAW_TRACEPOINT_PROBE(sched_process_exit) {
     u64 id = bpf_get_current_pid_tgid();
-    read_stack.delete(&id);
-    write_stack.delete(&id);
+    stacks.delete(&id);
     u32 pid = id >> 32;
     if ((u32)id != pid || !in_scope(pid))
         return 0;

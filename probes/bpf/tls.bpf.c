@@ -4,9 +4,9 @@
  *
  * A call is stashed at entry and emitted at return, when its true length is known: emitting
  * writes at entry would count a retried write twice. The stash is a short stack per thread,
- * one for reads and one for writes, matched by stack pointer, so that a wrapper that calls
- * another hooked function yields one event, TLS inside TLS yields both, and a frame whose
- * return was never seen is dropped by the next call.
+ * matched by stack pointer, so that a wrapper that calls another hooked function yields one
+ * event, TLS inside TLS or a read inside a write yields both, and a frame whose return was never
+ * seen is dropped by the next call.
  *
  * Every byte has a position in its direction of the connection. The position moves on when the
  * bytes could not be copied, so a reader can prove each gap.
@@ -15,7 +15,7 @@
 #define READ 0
 #define WRITE 1
 
-#define STASH_DEPTH 4
+#define STASH_DEPTH 6
 #define CHUNK_SMALL 512
 #define CHUNK_MEDIUM 4096
 #define CHUNK 16384
@@ -40,6 +40,7 @@ struct call_frame {
     u64 ssl;
     u64 buffer;
     u64 length_pointer; /* size_t * of the _ex functions, 0: the return value is the length */
+    u64 direction;
 };
 
 struct call_stack {
@@ -99,33 +100,32 @@ BPF_HASH(connections, struct connection_key, struct connection, CONNECTIONS);
 /* Connections whose bytes nobody wants, by epoch. A table of its own: user space writes it, and
  * writing a whole struct connection back would race with the positions. */
 BPF_HASH(ignored, struct connection_key, u64, CONNECTIONS);
-BPF_HASH(read_stack, u64, struct call_stack, 16384);
-BPF_HASH(write_stack, u64, struct call_stack, 16384);
+BPF_HASH(stacks, u64, struct call_stack, 16384);
 
 static __always_inline int enter(struct pt_regs *ctx, u32 direction, u64 length_pointer) {
     u64 id = bpf_get_current_pid_tgid();
     if (!in_scope(id >> 32))
         return 0;
-    struct call_frame entered = {};
-    entered.sp = ctx->sp;
-    entered.ssl = ctx->di;
-    entered.buffer = ctx->si;
-    entered.length_pointer = length_pointer;
-    struct call_stack *stack =
-        direction == READ ? read_stack.lookup(&id) : write_stack.lookup(&id);
+    struct call_stack *stack = stacks.lookup(&id);
     if (!stack) {
         struct call_stack first = {};
-        first.frames[0] = entered;
-        if (direction == READ)
-            read_stack.update(&id, &first);
-        else
-            write_stack.update(&id, &first);
-        return 0;
+        stacks.update(&id, &first);
+        stack = stacks.lookup(&id);
+        if (!stack) {
+            count(COUNT_TLS_NESTED_CALLS, 1);
+            return 0;
+        }
     }
     /* Frames at or below this stack pointer have returned unseen. */
+#pragma clang loop unroll(disable)
     for (int i = 0; i < STASH_DEPTH; i++) {
-        if (stack->frames[i].sp == 0 || stack->frames[i].sp <= entered.sp) {
-            stack->frames[i] = entered;
+        struct call_frame *frame = &stack->frames[i];
+        if (frame->sp == 0 || frame->sp <= ctx->sp) {
+            frame->sp = ctx->sp;
+            frame->ssl = ctx->di;
+            frame->buffer = ctx->si;
+            frame->length_pointer = length_pointer;
+            frame->direction = direction;
             if (i + 1 < STASH_DEPTH)
                 stack->frames[i + 1].sp = 0;
             return 0;
@@ -204,7 +204,8 @@ static __always_inline struct connection *connection_of(struct connection_key *k
     return known;
 }
 
-static __always_inline void emit(u64 id, struct call_frame *call, u32 direction, u64 length) {
+static __always_inline void emit(u64 id, struct call_frame *call, u64 length) {
+    u32 direction = call->direction & 1;
     struct connection_key key = {};
     key.tgid = id >> 32;
     key.ssl = call->ssl;
@@ -214,7 +215,7 @@ static __always_inline void emit(u64 id, struct call_frame *call, u32 direction,
         count(COUNT_TLS_LOST_BYTES_TABLE, length);
         return;
     }
-    u64 position = __sync_fetch_and_add(&connection->position[direction & 1], length);
+    u64 position = __sync_fetch_and_add(&connection->position[direction], length);
     u64 *unwanted = ignored.lookup(&key);
     if (unwanted && *unwanted == connection->epoch) {
         count(COUNT_TLS_IGNORED_BYTES, length);
@@ -243,14 +244,10 @@ static __always_inline void emit(u64 id, struct call_frame *call, u32 direction,
         position += CHUNK;
         left -= CHUNK;
     }
-    if (left == 0)
-        return;
-    if (left >= CHUNK) {
-        count(COUNT_TLS_LOST_BYTES_TRUNCATED, left);
-        return;
-    }
     u64 size = left;
     asm volatile("" : "+r"(size));
+    if (size == 0)
+        return;
     if (size <= CHUNK_SMALL) {
         struct tls_data_small *event = data_ring.ringbuf_reserve(sizeof(*event));
         if (!event) {
@@ -264,6 +261,7 @@ static __always_inline void emit(u64 id, struct call_frame *call, u32 direction,
             return;
         }
         data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
+        captured(size);
     } else if (size <= CHUNK_MEDIUM) {
         struct tls_data_medium *event = data_ring.ringbuf_reserve(sizeof(*event));
         if (!event) {
@@ -277,6 +275,7 @@ static __always_inline void emit(u64 id, struct call_frame *call, u32 direction,
             return;
         }
         data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
+        captured(size);
     } else if (size < CHUNK) {
         struct tls_data_large *event = data_ring.ringbuf_reserve(sizeof(*event));
         if (!event) {
@@ -290,39 +289,38 @@ static __always_inline void emit(u64 id, struct call_frame *call, u32 direction,
             return;
         }
         data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
+        captured(size);
+    } else {
+        count(COUNT_TLS_LOST_BYTES_TRUNCATED, size);
     }
-    captured(left);
 }
 
-static __always_inline int leave(struct pt_regs *ctx, u32 direction) {
+int call_return(struct pt_regs *ctx) {
     u64 id = bpf_get_current_pid_tgid();
-    struct call_stack *stack =
-        direction == READ ? read_stack.lookup(&id) : write_stack.lookup(&id);
+    struct call_stack *stack = stacks.lookup(&id);
     if (!stack)
         return 0;
     u64 entry_sp = ctx->sp - 8; /* `ret` has popped the return address */
     struct call_frame call = {};
-    u64 parent_ssl = 0;
-    bool outermost = false;
+    struct call_frame wrapper = {};
+#pragma clang loop unroll(disable)
     for (int i = 0; i < STASH_DEPTH; i++) {
-        if (stack->frames[i].sp == entry_sp) {
-            call = stack->frames[i];
-            stack->frames[i].sp = 0;
-            outermost = i == 0;
+        struct call_frame *frame = &stack->frames[i];
+        if (frame->sp == 0)
+            break;
+        if (frame->sp == entry_sp) {
+            call = *frame;
+            frame->sp = 0;
+            if (i == 0)
+                stacks.delete(&id);
             break;
         }
-        if (stack->frames[i].sp == 0)
-            break;
-        parent_ssl = stack->frames[i].ssl;
+        wrapper = *frame;
     }
-    if (outermost) {
-        if (direction == READ)
-            read_stack.delete(&id);
-        else
-            write_stack.delete(&id);
-    }
-    if (!call.sp || parent_ssl == call.ssl) /* a wrapper of this call emits it */
+    if (!call.sp)
         return 0;
+    if (wrapper.ssl == call.ssl && wrapper.direction == call.direction)
+        return 0; /* the wrapper's own return emits it */
     s32 result = (s32)ctx->ax;
     if (result <= 0)
         return 0;
@@ -332,7 +330,7 @@ static __always_inline int leave(struct pt_regs *ctx, u32 direction) {
         bpf_probe_read_user(&length, sizeof(length), (void *)call.length_pointer);
     }
     if (length)
-        emit(id, &call, direction, length);
+        emit(id, &call, length);
     return 0;
 }
 
@@ -344,8 +342,6 @@ int read_ex_enter(struct pt_regs *ctx) { return enter(ctx, READ, ctx->cx); }
 int write_ex_enter(struct pt_regs *ctx) { return enter(ctx, WRITE, ctx->cx); }
 /* (ssl, buf, num, flags, size_t *length): SSL_write_ex2. */
 int write_ex2_enter(struct pt_regs *ctx) { return enter(ctx, WRITE, ctx->r8); }
-int read_return(struct pt_regs *ctx) { return leave(ctx, READ); }
-int write_return(struct pt_regs *ctx) { return leave(ctx, WRITE); }
 
 /* SSL_set_fd(ssl, fd): the one proof of which socket carries the connection. */
 int set_fd_enter(struct pt_regs *ctx) {

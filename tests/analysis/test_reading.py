@@ -31,7 +31,6 @@ from collector.store_errors import (
     StoreMissing,
     StoreTooNew,
     StoreTooOld,
-    StoreUnreadable,
 )
 from tests.collector import store_rows as row
 from tests.collector.store_rows import MS, START_NS

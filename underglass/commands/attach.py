@@ -6,7 +6,7 @@ import click
 
 from underglass.options import content_option, db_option
 from underglass.paths import store_path
-from underglass.watching import Watch, print_summary, watch
+from underglass.watching import Watch, watch
 
 
 @click.command("attach")
@@ -52,5 +52,5 @@ def command(
             seconds=seconds,
         )
     )
-    print_summary(summary, f"stored in {path}; see: underglass report")
+    summary.show(f"stored in {path}; see: underglass report")
     return 0

@@ -97,10 +97,14 @@ def otlp(
             __version__,
         )
     if loader.running_calls:
-        click.echo(f"underglass: {loader.running_calls} calls still run, left out", err=True)
-    click.echo(
-        f"underglass: {delivery.traces} traces, {delivery.spans} spans sent to {target}", err=True
-    )
+        left = _counted(loader.running_calls, "running call")
+        click.echo(f"underglass: {left} left for the next export", err=True)
+    sent = f"{_counted(delivery.traces, 'trace')}, {_counted(delivery.spans, 'span')}"
+    click.echo(f"underglass: {sent} sent to {target}", err=True)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(slots=True)

@@ -20,6 +20,10 @@ def command(file: Path, cmd: tuple[str, ...]) -> int:
     `underglass replay FILE` decodes it later, as often as needed and without root.
     """
     file = file.absolute()
+    if cmd[0] == "--":  # click leaves it there after an argument
+        cmd = cmd[1:]
+    if not cmd:
+        raise click.UsageError("say what to run: underglass record FILE -- CMD")
     summary = watch(
         Watch(
             description=f"record {file} -- {shlex.join(cmd)}",

@@ -8,7 +8,7 @@ import click
 
 from underglass.options import content_option, db_option
 from underglass.paths import fingerprint_salt, make_private, store_path
-from underglass.watching import Summary, print_summary
+from underglass.summary import Summary
 
 
 @click.command("replay")
@@ -42,5 +42,5 @@ def command(file: Path, db: str | None, no_content: bool) -> int:
         replay(reader, pipeline, write)
     if reader.damage:
         click.echo(f"underglass: {file}: {reader.damage}", err=True)
-    print_summary(summary, f"stored in {path}; see: underglass report")
+    summary.show(f"stored in {path}; see: underglass report")
     return 1 if reader.damage else 0

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import click
 
 from underglass.options import COMMAND_SETTINGS, command_argument, content_option, db_option
 from underglass.paths import store_path
-from underglass.watching import Watch, print_summary, watch
+from underglass.watching import Watch, watch
 
 
 @click.command("run", context_settings=COMMAND_SETTINGS)
 @db_option
 @content_option
+@click.option(
+    "--record",
+    "recording",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also keep the raw event stream, for `underglass replay`.",
+)
 @command_argument
-def command(db: str | None, no_content: bool, cmd: tuple[str, ...]) -> int:
+def command(db: str | None, no_content: bool, recording: Path | None, cmd: tuple[str, ...]) -> int:
     """Run CMD and watch it. Its input, output, terminal and exit code stay its own.
 
     Needs root. Under sudo, CMD runs as the user who called sudo.
@@ -26,8 +34,9 @@ def command(db: str | None, no_content: bool, cmd: tuple[str, ...]) -> int:
             description=f"run -- {shlex.join(cmd)}",
             store=path,
             content=not no_content,
+            recording=recording.absolute() if recording else None,
             command=cmd,
         )
     )
-    print_summary(summary, f"stored in {path}; see: underglass report")
+    summary.show(f"stored in {path}; see: underglass report")
     return summary.exit_code

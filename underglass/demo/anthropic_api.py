@@ -148,7 +148,7 @@ class AnthropicMessages:
             }
         )
 
-    def error_event(self, error: ErrorStep, reply: Reply) -> Event:  # noqa: ARG002
+    def error_event(self, error: ErrorStep, reply: Reply) -> Event:
         """The event that breaks a stream off."""
         return Event(sse(orjson.loads(self.error_body(error)), "error"))
 

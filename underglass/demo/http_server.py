@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
             self.busy = True
             self.task = self._loop.create_task(self._work())
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection is gone."""
         self.closed = True
         self._open_connections.discard(self)

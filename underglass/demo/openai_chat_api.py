@@ -127,7 +127,7 @@ class OpenAiChat:
         """The JSON body of an HTTP error."""
         return error_body(error, self.error_type(error))
 
-    def error_event(self, error: ErrorStep, reply: Reply) -> Event:  # noqa: ARG002
+    def error_event(self, error: ErrorStep, reply: Reply) -> Event:
         """The event that breaks a stream off."""
         return Event(b"data: %b\n\n" % self.error_body(error))
 

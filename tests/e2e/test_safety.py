@@ -1,0 +1,234 @@
+"""What must hold when things go wrong: the agent is unharmed and nothing stored is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from collector.recording import RecordingReader
+from tests.e2e.conftest import UNDERGLASS, Watched, environment, python
+from underglass.demo.standin import StandIn
+
+pytestmark = pytest.mark.privileged
+Start = Callable[..., StandIn]
+
+
+def _wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.02)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_kill_9_leaves_the_agent_unharmed_and_loses_at_most_a_second(
+    standin: Start, tmp_path: Path
+) -> None:
+    server = standin("echo", latency_scale=0)
+    store, answers = tmp_path / "store.db", tmp_path / "answers"
+    observer = subprocess.Popen(
+        [UNDERGLASS, "run", "--db", store, "--", *python("slow_agent.py", str(answers), "20")],
+        env=environment(server),
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    _wait_for(lambda: len(_lines(answers)) >= 10, "ten answers")
+    killed_at = time.time()
+    observer.send_signal(signal.SIGKILL)
+    observer.wait()
+    _wait_for(lambda: _lines(answers)[-1:] == ["end"], "the agent's own end")
+    lines = _lines(answers)[:-1]
+    assert [line.split()[1] for line in lines] == [f"id=slow{n}" for n in range(20)]
+    assert len(server.ledger(at_least=20)) == 20
+    done_before = [n for n, line in enumerate(lines) if float(line.split()[0]) < killed_at - 1.0]
+    stored = Watched(store, 0, "", "").calls
+    finished = [call for call in stored if call["status"] == "ok"]
+    assert len(finished) >= len(done_before) >= 1
+    assert all(datetime.fromisoformat(call["started_at"]).timestamp() < killed_at
+               for call in stored)  # fmt: skip
+
+
+def test_second_collector_is_told_who_owns_the_store(standin: Start, tmp_path: Path) -> None:
+    server = standin("echo", latency_scale=0)
+    store, answers = tmp_path / "store.db", tmp_path / "answers"
+    first = subprocess.Popen(
+        [UNDERGLASS, "run", "--db", store, "--", *python("slow_agent.py", str(answers), "100")],
+        env=environment(server),
+        stderr=subprocess.DEVNULL,
+    )
+    _wait_for(lambda: len(_lines(answers)) >= 2, "two answers")
+    second = subprocess.run(
+        [UNDERGLASS, "run", "--db", store, "--", "true"], capture_output=True, text=True
+    )
+    assert second.returncode == 1
+    assert f"pid {first.pid}" in second.stderr
+    assert "--db" in second.stderr
+    # Reading works while it runs: the collector answers.
+    listed = subprocess.run(
+        [UNDERGLASS, "calls", "--db", store, "--json"], capture_output=True, text=True
+    )
+    assert listed.returncode == 0, listed.stderr
+    assert json.loads(listed.stdout)
+    first.send_signal(signal.SIGTERM)  # goes to the agent, which ends; then the collector does
+    assert first.wait(30) == 128 + signal.SIGTERM
+    assert Watched(store, 0, "", "").calls
+
+
+def test_attach_to_a_running_agent(standin: Start, tmp_path: Path) -> None:
+    server = standin("echo", latency_scale=0)
+    store, answers = tmp_path / "store.db", tmp_path / "answers"
+    agent = subprocess.Popen(python("slow_agent.py", str(answers), "1000"), env=environment(server))
+    try:
+        _wait_for(lambda: len(_lines(answers)) >= 3, "three answers")
+        attached = subprocess.run(
+            [UNDERGLASS, "attach", "--pid", str(agent.pid), "--for", "4", "--db", store],
+            capture_output=True,
+            text=True,
+        )
+        assert attached.returncode == 0, attached.stderr
+        watched = Watched(store, 0, "", "")
+        calls = watched.calls
+        assert len(calls) >= 5
+        assert {call["pid"] for call in calls} == {agent.pid}
+        ledger = {record.request_id: record for record in server.ledger()}
+        whole = [call for call in calls if call["complete"]]
+        assert len(whole) >= len(calls) - 2  # the first may have begun, the last not ended
+        for call in whole:
+            record = ledger[call["provider_request_id"]]
+            assert call["response_id"] == record.response_id
+            assert call["request_bytes"] == record.request_bytes
+        assert watched.health("openssl", "lost_bytes") == 0
+        (process,) = watched.rows("SELECT * FROM processes")
+        assert process["pid"] == agent.pid
+        assert process["argv"][1].endswith("slow_agent.py")
+        assert agent.poll() is None
+    finally:
+        agent.kill()
+        agent.wait()
+
+
+def test_replay_gives_the_rows_of_the_capture(
+    standin: Start, watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    server = standin("tools", latency_scale=0)
+    recording, replayed = tmp_path / "capture.ug", tmp_path / "replayed.db"
+    live = watched(server, python("anthropic_sync.py", "7"), options=["--record", str(recording)])
+    assert live.exit_code == 0, live.stderr
+    assert recording.stat().st_mode & 0o777 == 0o600
+    done = subprocess.run(
+        [UNDERGLASS, "replay", recording, "--db", replayed], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    again = Watched(replayed, 0, "", "")
+    for view in ("calls", "tools", "processes", "sessions", "messages", "health", "captures",
+                 "coverage", "chunks"):  # fmt: skip
+        order = "ORDER BY ALL"
+        rows = live.rows(f"SELECT * FROM {view} {order}")
+        assert rows or view == "chunks", view
+        assert rows == again.rows(f"SELECT * FROM {view} {order}"), view
+    # The key that the agent sent was masked before anything was written.
+    frames = b"".join(RecordingReader(recording).frames())
+    assert b"x-api-key: " in frames.lower()
+    assert b"sk-ant-dummy" not in frames
+
+
+def test_store_of_100_resent_turns_is_a_tenth_of_the_plaintext(
+    standin: Start, watched: Callable[..., Watched]
+) -> None:
+    server = standin("echo", latency_scale=0)
+    result = watched(server, python("long_conversation.py", "100", "2000"))
+    assert result.exit_code == 0, result.stderr
+    plaintext = sum(r.request_bytes + r.response_bytes for r in server.ledger(at_least=100))
+    assert result.health("openssl", "captured_bytes") == plaintext
+    assert result.store.stat().st_size <= plaintext / 10
+    (session,) = result.rows("SELECT * FROM sessions")
+    assert session["calls"] == 100
+    last = result.calls[-1]["call_id"]
+    messages = result.rows(f"SELECT * FROM messages WHERE call_id = '{last}'")
+    assert len(messages) == 1 + 199 + 1  # system, history, answer
+
+
+def test_no_content_stores_no_text(standin: Start, watched: Callable[..., Watched]) -> None:
+    server = standin("tools", latency_scale=0)
+    result = watched(server, python("anthropic_sync.py", "6"), options=["--no-content"])
+    assert result.exit_code == 0, result.stderr
+    assert len(result.calls) == 12
+    assert {tool["arguments"] for tool in result.tools} == {None}
+    assert not result.rows("SELECT * FROM messages WHERE body IS NOT NULL")
+    assert "Zürich".encode() not in result.store.read_bytes()
+
+
+def test_the_child_owns_its_streams_and_exit_code(
+    standin: Start, watched: Callable[..., Watched]
+) -> None:
+    server = standin("echo", latency_scale=0)
+    result = watched(server, ["sh", "-c", "printf 'out\\n'; printf 'err\\n' >&2; exit 42"])
+    assert result.exit_code == 42
+    assert result.stdout == "out\n"
+    assert result.stderr.startswith("err\n")
+    assert watched(server, ["sh", "-c", "kill -9 $$"]).exit_code == 128 + 9
+    missing = watched(server, ["no-such-program-here"])
+    assert missing.exit_code == 127
+    assert "no-such-program-here" in missing.stderr
+
+
+def test_processes_are_told_whole(standin: Start, watched: Callable[..., Watched]) -> None:
+    server = standin("echo", latency_scale=0)
+    long = "x" * 40_000
+    script = f"cd /usr && env true {long}; (exit 7); env env false; kill -TERM $$"
+    result = watched(server, ["sh", "-c", script])
+    assert result.exit_code == 128 + signal.SIGTERM
+    rows = result.rows("SELECT * FROM processes ORDER BY started_at, process_key")
+    (shell,) = [row for row in rows if row["argv"][:2] == ["sh", "-c"]]
+    assert shell["argv"][2] == script
+    assert (shell["exit_code"], shell["signal"]) == (None, signal.SIGTERM)
+    assert os.path.basename(shell["exe"]) in ("dash", "bash", "sh")
+    children = [row for row in rows if row["ppid"] == shell["pid"] and row["argv"]]
+    programs = [(row["argv"][0], row["exit_code"]) for row in children]
+    # One row a program: `env` replaces itself by what it runs.
+    assert [name for name, _ in programs] == ["env", "true", "env", "env", "false"]
+    assert ("true", 0) in programs
+    assert ("false", 1) in programs
+    (true,) = [row for row in rows if row["argv"][:1] == ["true"]]
+    assert true["argv"][1] == long
+    assert true["cwd"] == "/usr"
+    assert true["exe"].endswith("/true")
+    (subshell,) = [row for row in rows if not row["argv"]]
+    assert subshell["exit_code"] == 7
+
+
+def test_doctor_captures_the_canary() -> None:
+    done = subprocess.run([UNDERGLASS, "doctor", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert checks["self-test"]["status"] == "ok"
+    assert {"kernel", "btf", "privileges", "tracefs", "bcc", "headers", "store"} <= checks.keys()
+
+
+def test_without_root_the_error_names_the_fix() -> None:
+    script = (
+        "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534); "
+        "from underglass.cli import main; "
+        "sys.argv = ['underglass', 'run', '--db', '/tmp/none.db', '--', 'true']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "import underglass.watching, underglass.commands.run;" + script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"SUDO_UID": ""},
+    )
+    assert done.returncode == 3
+    assert "needs root" in done.stderr
+    assert "sudo" in done.stderr

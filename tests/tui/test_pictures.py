@@ -1,0 +1,181 @@
+"""Whole screens as text, with the clock held. `UPDATE_SCREENSHOT=1` draws them anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from collector.query_service import QueryService
+from collector.rows import Batch
+from collector.store import Store
+from tests.collector.store_rows import call, capture, coverage
+from tests.tui.stage import NARROW, WIDE, Stage, demo_batch, health, make_store, play
+from tui.empty import START
+
+PICTURES = Path(__file__).parent / "pictures"
+SCREENSHOT = Path(__file__).parents[2] / "docs" / "screenshot.svg"
+UPDATE = os.environ.get("UPDATE_SCREENSHOT") == "1"
+
+sizes = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "120x40"])
+
+
+def check(name: str, size: tuple[int, int], text: str) -> None:
+    picture = PICTURES / f"{name}-{size[0]}x{size[1]}.txt"
+    if UPDATE:
+        picture.write_text(text + "\n", encoding="utf-8")
+    assert picture.read_text(encoding="utf-8") == text + "\n"
+
+
+def picture_of(
+    path: Path,
+    name: str,
+    size: tuple[int, int],
+    script: Callable[[Stage], Awaitable[None]] | None = None,
+) -> None:
+    async def draw(stage: Stage) -> None:
+        if script is not None:
+            await script(stage)
+        check(name, size, stage.text)
+
+    play(path, draw, size)
+
+
+@sizes
+def test_calls(demo: Path, size: tuple[int, int]) -> None:
+    picture_of(demo, "calls", size)
+
+
+@sizes
+def test_sessions_and_a_call(demo: Path, size: tuple[int, int]) -> None:
+    async def script(stage: Stage) -> None:
+        await stage.press("1", "j")
+        check("sessions", size, stage.text)
+        await stage.press("enter", "j", "j", "j", "j", "enter")
+
+    picture_of(demo, "call", size, script)
+
+
+@sizes
+def test_filtered_out(demo: Path, size: tuple[int, int]) -> None:
+    async def script(stage: Stage) -> None:
+        text = await stage.filter("no such thing")
+        assert "All 10 rows are hidden by the filter" in text
+
+    picture_of(demo, "filtered-out", size, script)
+
+
+@sizes
+def test_empty_store(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def script(stage: Stage) -> None:
+        assert "Nothing was captured yet" in stage.text
+        assert all(line in stage.text for line in START.splitlines())
+        assert "lost – events – B" in stage.text, "not known is not 0"
+
+    picture_of(make_store(tmp_path / "empty.db"), "empty", size, script)
+
+
+@sizes
+def test_lost_events(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = make_store(tmp_path / "lossy.db", demo_batch(lost_events=3, lost_bytes=40_960))
+
+    async def script(stage: Stage) -> None:
+        assert "LOST 3 events 41.0k B" in stage.lines[-2], "kernel loss, counted once"
+        red, green, blue = stage.colour_of("LOST")
+        assert red > 2 * max(green, blue) or red - max(green, blue) > 60
+
+    picture_of(path, "lost-events", size, script)
+
+
+def _not_hooked() -> Batch:
+    return Batch(
+        captures=[capture()],
+        health=health(),
+        coverage=[coverage(path="/usr/bin/claude", status="not_hooked", detail="BoringSSL inside")],
+    )
+
+
+def _no_probes() -> Batch:
+    return Batch(captures=[capture()], health=health(attached=0))
+
+
+def _waiting() -> Batch:
+    return Batch(captures=[capture()], health=health(), coverage=[coverage()])
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "said"),
+    [
+        ("not-hooked", _not_hooked(), "No TLS library is hooked"),
+        ("no-probes", _no_probes(), "The probes did not attach"),
+        ("waiting", _waiting(), "waiting for the agent's first LLM call"),
+    ],
+)
+def test_why_there_are_no_calls(tmp_path: Path, name: str, batch: Batch, said: str) -> None:
+    async def script(stage: Stage) -> None:
+        assert said in stage.text
+        await stage.press("6")
+        assert stage.rows.rows, "the counters are there all the same"
+        await stage.press("2")
+
+    picture_of(make_store(tmp_path / "store.db", batch), name, NARROW, script)
+
+
+def test_a_collector_that_vanishes(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "live.db") as store:
+        live = demo_batch()
+        live.captures = [capture(ended_ns=None)]
+        store.write(live)
+        service = QueryService(store)
+        service.start()
+        assert service.wait_until_ready(20)
+
+        async def script(stage: Stage) -> None:
+            line = stage.lines[-2]
+            assert f"live pid {os.getpid()}" in line
+            assert "6 probes" in line
+            store.write(Batch(calls=[call("c9", started_ns=live.calls[0].started_ns + 10**11)]))
+            await stage.look()
+            assert stage.keys("call_id")[0] == "c9", "the newest on top"
+            assert stage.rows.cursor == 0, "and followed"
+            await stage.press("j")
+            store.write(
+                Batch(calls=[call("c10", started_ns=live.calls[0].started_ns + 2 * 10**11)])
+            )
+            await stage.look()
+            assert stage.keys("call_id")[0] == "c10"
+            assert stage.rows.cursor == 2, "the cursor stays with its row"
+            service.close()
+            await stage.look()
+            assert "collector gone, retrying" in stage.lines[-2]
+            assert stage.keys("call_id")[0] == "c10", "what was seen stays on the screen"
+            red, green, blue = stage.colour_of("collector gone")
+            assert red > max(green, blue)
+            check("collector-gone", NARROW, stage.text)
+            store.close()
+            await stage.look()
+            assert stage.lines[-2].startswith(" file")
+            assert "capture cut off" in stage.lines[-2], "it never said that it ended"
+
+        play(store.path, script)
+
+
+def test_the_screenshot_in_the_readme_is_of_this_dashboard(demo: Path) -> None:
+    async def script(stage: Stage) -> None:
+        stage.app.theme = "textual-dark"
+        await stage.press("j", "j")
+        if UPDATE:
+            SCREENSHOT.write_text(
+                stage.app.export_screenshot(title="underglass top"), encoding="utf-8"
+            )
+        shown = SCREENSHOT.read_text(encoding="utf-8").replace("&#160;", " ")
+        assert "underglass top" in shown
+        for fitted in stage.rows._fitted:
+            assert fitted.column.label in shown
+        for place in (0, 1, 2, 5):
+            for words in filter(None, stage.lines[place].split("  ")):
+                assert words.strip() in shown
+
+    play(demo, script, (110, 26))

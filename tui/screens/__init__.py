@@ -1,0 +1,1 @@
+"""What fills the terminal: the tables, one call, one record, help."""

@@ -1,0 +1,96 @@
+"""The health line: where the numbers come from, and what is missing from them.
+
+In: `FeedState`. Out: one line at the bottom of every screen, most important first.
+"""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from analysis.cells import Cell, clock, tokens
+from tui.state import FeedState
+
+_LOST = "bold $text-error"
+_GAP = "  "
+
+
+class HealthLine(Widget):
+    """Follows the app's `feed`."""
+
+    DEFAULT_CSS = """
+    HealthLine { height: 1; background: $panel; padding: 0 1; }
+    HealthLine Static { text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """One line of text."""
+        yield Static("", markup=False)
+
+    def on_mount(self) -> None:
+        """Draw whenever the store was looked at."""
+        self.watch(self.app, "feed", self._draw)
+
+    def _draw(self, feed: FeedState) -> None:
+        self.query_one(Static).update(health_content(feed))
+
+
+def health_content(feed: FeedState) -> Content:
+    """The line's text, loss in red. Unknown is `–`."""
+    snapshot = feed.snapshot
+    parts: list[tuple[str, str]] = []
+    if feed.problem is not None:
+        gone = "collector gone, retrying" if feed.live or snapshot is None else feed.problem
+        parts.append((gone, _LOST))
+    elif snapshot is None:
+        parts.append(("reading…", "$text-muted"))
+    elif feed.live:
+        parts.append((snapshot.source.replace("collector", "live"), "bold $text-success"))
+    else:
+        parts.append(("file", "bold"))
+    if snapshot is not None:
+        losses = snapshot.losses
+        lost = bool(losses.lost_events or losses.lost_bytes)
+        parts.append(
+            (
+                f"{'LOST' if lost else 'lost'} {_text(tokens(losses.lost_events))} events "
+                f"{_bytes(losses.lost_bytes)}",
+                _LOST if lost else "",
+            )
+        )
+        undecoded = "bold $text-warning" if losses.undecoded_bytes else ""
+        parts.append((f"undecoded {_bytes(losses.undecoded_bytes)}", undecoded))
+        parts.append(_probes(feed))
+        parts.append((f"{_text(tokens(losses.captured_events))} events", ""))
+    if feed.paused:
+        parts.append(("PAUSED", "bold $text-warning"))
+    elif feed.checked_at is not None:
+        parts.append((clock(feed.checked_at).text, "$text-muted"))
+    joined: list[str | tuple[str, str]] = []
+    for part in parts:
+        joined += [_GAP, part] if joined else [part]
+    return Content.assemble(*joined)
+
+
+def _probes(feed: FeedState) -> tuple[str, str]:
+    assert feed.snapshot is not None
+    capture = feed.snapshot.capture
+    if capture is None:
+        return "no capture", "$text-muted"
+    if capture.ended_at is not None:
+        return "capture ended", "$text-muted"
+    if not feed.live:
+        return "capture cut off", "bold $text-warning"
+    if not capture.attached:
+        return "no probes", _LOST
+    return f"{capture.attached} probes", ""
+
+
+def _text(cell: Cell) -> str:
+    return cell.text
+
+
+def _bytes(size: int | None) -> str:
+    return "– B" if size is None else f"{tokens(size).text} B"

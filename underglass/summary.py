@@ -1,0 +1,83 @@
+"""The few lines that a capture ends with.
+
+In: the batches of one capture. Out: totals on standard error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collector.rows import Batch
+
+_TLS = "openssl"
+
+
+@dataclass(slots=True)
+class Summary:
+    """Totals of one capture. `cost_usd` sums the priced calls."""
+
+    exit_code: int = 0
+    calls: int = 0
+    errors: int = 0
+    incomplete: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    tool_calls: int = 0
+    programs: int = 0
+    captured_bytes: int = 0
+    lost_bytes: int = 0
+    lost_events: int = 0
+    dropped_rows: int = 0
+    probe_died: bool = False
+
+    def add(self, batch: Batch) -> None:
+        """Count what a batch tells for the last time."""
+        for call in batch.calls:
+            if call.status == "running":
+                continue
+            self.calls += 1
+            self.errors += call.status == "error"
+            self.incomplete += call.status == "incomplete"
+            self.tool_calls += call.tool_call_count
+            self.input_tokens += call.input_tokens or 0
+            self.output_tokens += call.output_tokens or 0
+            self.cost_usd += call.cost_usd or 0.0
+            self.unpriced += call.cost_source == "unpriced"
+        self.programs += sum(bool(row.argv and row.ended_ns) for row in batch.processes)
+        totals = dict.fromkeys(("captured_bytes", "lost_bytes", "lost_events"), 0)
+        for row in batch.health:
+            counter = "lost_bytes" if row.counter == "truncated_bytes" else row.counter
+            tls_bytes = row.source == _TLS and counter in ("captured_bytes", "lost_bytes")
+            if tls_bytes or (counter == "lost_events" and row.source in (_TLS, "process")):
+                totals[counter] += row.value
+        if batch.health:
+            for counter, value in totals.items():
+                setattr(self, counter, value)
+
+    def show(self, where: str) -> None:
+        """Print to standard error; `where` says how to go on."""
+        parts = [f"{self.calls} LLM calls"]
+        if self.errors:
+            parts.append(f"{self.errors} failed")
+        if self.incomplete:
+            parts.append(f"{self.incomplete} incomplete")
+        parts.append(f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out")
+        unpriced = f" + {self.unpriced} unpriced calls" if self.unpriced else ""
+        parts += [f"${self.cost_usd:.4f}{unpriced}", f"{self.tool_calls} tool calls"]
+        parts += [f"{self.programs} programs run", f"{self.captured_bytes:,} bytes captured"]
+        parts.append(f"{self.lost_bytes:,} bytes lost")
+        lines = [", ".join(parts)]
+        if self.lost_events:
+            lines.append(f"{self.lost_events} events lost; see: underglass health")
+        if self.dropped_rows:
+            lines.append(f"{self.dropped_rows} rows could not be written to the store")
+        if self.probe_died:
+            lines.append("the probe process ended early; what followed was not seen")
+        for line in (*lines, where):
+            click.echo(f"underglass: {line}", err=True)
