@@ -93,7 +93,8 @@ def main() -> None:
             f"p50 {p50(name):6.3f} ms (x{p50(name) / p50(base):.2f})"
         )
     watched = measured["underglass run"]
-    print(f"observer's own CPU {median('underglass run', 'observer_cpu_s'):.2f} s, start-up included")
+    own_cpu_s = median("underglass run", "observer_cpu_s")
+    print(f"observer's own CPU {own_cpu_s:.2f} s, start-up included")
     print(f"start-up added before the command runs: median {statistics.median(startup):.2f} s, "
           f"max {max(startup):.2f} s")  # fmt: skip
     print("last summary:", watched[-1]["said"].splitlines()[0])

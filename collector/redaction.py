@@ -2,12 +2,13 @@
 
 In: frames from the probe. Out: the same frames, with credentials overwritten in place: every
 length and position stays, so recordings and live capture decode alike. A mask carries a salted
-fingerprint where it fits (`[redacted:1a2b3c4d]`), which keeps "which key was used" countable.
+fingerprint where it fits (`[redacted:1a2b3c4d]`), which keeps "which key was used" countable;
+a secret that is cut over two reads is masked in both parts and has no fingerprint.
 
 Masked: the values of credential headers and query parameters; known key shapes in bodies and in
-argv; values after credential-like flags and assignments in argv. A header or key that is cut over
-two reads is masked in both parts. `redact_text` does the same for text that only decoding joins,
-such as a key that a model streamed in pieces.
+argv; values after credential-like flags and assignments in argv. `redact_text` does the same for
+text that only decoding joins, such as a key that a model streamed in pieces. Masking what is
+masked already changes nothing.
 """
 
 from __future__ import annotations
@@ -15,46 +16,89 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from probes import frames
+from probes.events import ProcessSeen
 
 _HEADER_NAMES = (
     rb"authorization|proxy-authorization|x-api-key|api-key|x-goog-api-key|x-goog-iam-authorization-token"
     rb"|cookie|set-cookie|x-auth-token|x-amz-security-token|x-access-token|x-github-token"
     rb"|openai-api-key|anthropic-api-key|x-csrf-token|mcp-session-token"
 )
-_HEADER = re.compile(
-    rb"(?im)^(?:"
-    + _HEADER_NAMES
-    + rb")[ \t]*:[ \t]*(?:(?:bearer|basic|token|apikey)[ \t]+)?([^\r\n]+)"
-)
+_SCHEME = rb"(?:(?:bearer|basic|token|apikey)[ \t]+)?"
+_HEADER = re.compile(rb"(?im)^(?:" + _HEADER_NAMES + rb")[ \t]*:[ \t]*" + _SCHEME + rb"([^\r\n]+)")
 _QUERY = re.compile(
-    rb"(?i)[?&](?:key|api_?key|access_token|auth_token|token|signature|sig|password)=([^&\s#]+)"
+    rb"(?i)[?&](?:key|api_?key|access_token|auth_token|token|signature|sig|password)="
+    rb"([^&\s#\"'\\<>]+)"
 )
-_SHAPE = (
-    rb"(?:sk-[\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|(?:AKIA|ASIA)[0-9A-Z]{16}"
-    rb"|AIza[\w-]{30,}|xox[abeprs]-[\w-]{10,}|hf_[A-Za-z0-9]{20,}|gsk_[A-Za-z0-9]{20,}"
-    rb"|glpat-[\w-]{16,}|npm_[A-Za-z0-9]{30,}|ya29\.[\w-]{20,}|xai-[A-Za-z0-9]{20,}"
-    rb"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})"
+# A request or status line of which the rest, or even the version, has not come yet.
+_CUT_START_LINE = re.compile(rb"(?:[A-Z]{1,16}(?: [^\s\"]*(?: H?T?T?P?/?1?)?)?|HTTP?/?1?)\Z")
+
+# How keys look: beginning, characters that follow, and how many of them at least.
+_SHAPES = (
+    (rb"sk-", rb"[\w-]", 16),
+    (rb"gh[pousr]_", rb"\w", 20),
+    (rb"github_pat_", rb"\w", 20),
+    (rb"(?:AKIA|ASIA)", rb"[0-9A-Z]", 16),
+    (rb"AIza", rb"[\w-]", 30),
+    (rb"xox[abeprs]-", rb"[\w-]", 10),
+    (rb"(?:hf|gsk)_", rb"[A-Za-z0-9]", 20),
+    (rb"glpat-", rb"[\w-]", 16),
+    (rb"npm_", rb"[A-Za-z0-9]", 30),
+    (rb"ya29\.", rb"[\w-]", 20),
+    (rb"xai-", rb"[A-Za-z0-9]", 20),
 )
+# No letter or digit before a key, unless it belongs to a JSON escape (`\n`, `\u003c`).
+_BOUNDARY = rb"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
+_BEARER = rb"(?i:bearer)[ \t]+"
 _KEYS = re.compile(
-    rb"(?<![A-Za-z0-9])(" + _SHAPE + rb")"
-    rb"|(?i:bearer)[ \t]+(?!\[redacted)([A-Za-z0-9._~+/-]{16,}=*)"
-    rb"|-----BEGIN [A-Z ]*PRIVATE KEY-----((?:(?!-----END)[\s\S])+)"
+    _BOUNDARY
+    + rb"("
+    + b"|".join(rb"%s%s{%d,}" % shape for shape in _SHAPES)
+    + rb"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})|"
+    + _BEARER
+    + rb"([A-Za-z0-9._~+/-]{16,}=*)"
+    rb"|-----BEGIN [A-Z ]*PRIVATE KEY-----((?:[A-Za-z0-9+/=\s:,]|\\[nrtu\\/]|-(?!----))+)"
 )
+# The same, where the bytes at hand end before the key does.
 _CUT_KEY = re.compile(
-    rb"(?:sk-|gh[pousr]_|github_pat_|AKIA|ASIA|AIza|xox[abeprs]-|hf_|gsk_|glpat-|npm_|ya29\.|xai-|eyJ"
-    rb"|[Bb]earer )([\w.~+/-]*)\Z"
+    rb"(?:"
+    + _BOUNDARY
+    + rb"(?:"
+    + b"|".join(rb"%s(%s*)" % shape[:2] for shape in _SHAPES)
+    + rb"|eyJ([\w-]*(?:\.[\w-]*){0,2}))|"
+    + _BEARER
+    + rb"([A-Za-z0-9._~+/-]*=*))\Z"
 )
+# What any key begins with: a plain search for these is far cheaper than the expression.
+_BEGINNINGS = (
+    b"sk-", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", b"AKIA", b"ASIA", b"AIza",
+    b"xox", b"hf_", b"gsk_", b"glpat-", b"npm_", b"ya29.", b"xai-", b"eyJ", b"earer ", b"earer\t",
+    b"EARER ", b"EARER\t", b"PRIVATE KEY-----",
+)  # fmt: skip
+_KEY_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=-"
+
+_CREDENTIAL = (
+    rb"[\w-]{0,64}"
+    rb"(?:api[_-]?key|token(?!s|iz)|secret|passw(?:or)?d|authorization|credential)[\w-]{0,64}"
+)
+_FLAG = re.compile(rb"(?i)^--?" + _CREDENTIAL + rb"$")
 _ARGUMENT = re.compile(
-    rb"(?i)^(?:--?|export )?[\w-]*"
-    rb"(?:api[_-]?key|token|secret|passw(?:or)?d|authorization|credential)[\w-]*[=:][ \t]*(.+)$"
+    rb"(?is)^(?:--?|export )?" + _CREDENTIAL + rb"[=:][ \t]*" + _SCHEME + rb"(.+)\Z"
 )
-_FLAG = re.compile(rb"(?i)^--?[\w-]*(?:api[_-]?key|token|secret|passw(?:or)?d|credential)[\w-]*$")
+_SCRIPT_FLAG = re.compile(rb"-[a-z]*c")  # what follows is a shell's or interpreter's script
+_IN_SCRIPT = re.compile(
+    rb"(?i)(?<![\w-])(?:" + _CREDENTIAL + rb"(?:=|:[ \t]*)|--" + _CREDENTIAL + rb"[ \t]+)"
+    rb"(?:\"([^\"]+)\"|'([^']+)'|" + _SCHEME + rb"([^\s;&|\"'`()]+))"
+)
+_MASKED = re.compile(rb"(?:\*|\[redacted:[0-9a-f]{8}\])+")
 _TAIL_BYTES = 256
+_TAIL_LIMIT_BYTES = 16384
 _HEAD_LIMIT_BYTES = 256 << 10
-_CHUNK_BYTES = 16384  # what the kernel cuts a long call into; see tls.bpf.c
+
+_Span = tuple[int, int]
 
 
 class _Stream:
@@ -63,7 +107,7 @@ class _Stream:
     __slots__ = ("head_bytes", "tail")
 
     def __init__(self) -> None:
-        self.tail = b""  # unfinished header line, or the end of a long body read
+        self.tail = b""  # the end of what was read, from where an open line or key begins
         self.head_bytes = 0  # of the head that is being read; 0: not in one
 
 
@@ -73,14 +117,17 @@ class Redactor:
     def __init__(self, salt: bytes) -> None:
         self._salt = salt
         self._streams: dict[bytes, _Stream] = {}
-        self.masked = 0
+
+    @property
+    def open_streams(self) -> int:
+        """Directions of connections that were not closed yet."""
+        return len(self._streams)
 
     def fingerprint(self, secret: bytes) -> str:
         """Eight hex digits that tell keys apart and do not give them away."""
         return hmac.new(self._salt, secret, hashlib.blake2b).hexdigest()[:8]
 
     def _mask(self, secret: bytes) -> bytes:
-        self.masked += 1
         if len(secret) < 19:
             return b"*" * len(secret)
         mark = b"[redacted:%s]" % self.fingerprint(secret).encode()
@@ -118,120 +165,114 @@ class Redactor:
     def _stream_data(self, stream: _Stream, data: bytes) -> bytes:
         held = stream.tail
         window = held + data if held else data
-        spans: list[tuple[int, int]] = []
-        if stream.head_bytes or b"HTTP/1." in window:
-            spans += self._head_spans(stream, window, len(data))
-        elif held or len(data) >= _CHUNK_BYTES:
-            stream.tail = data[-_TAIL_BYTES:] if len(data) >= _CHUNK_BYTES else b""
-        if _may_hold_key(window):
-            spans += _key_spans(window)
-            if len(data) >= _CHUNK_BYTES:
-                cut = _CUT_KEY.search(window, max(0, len(window) - _TAIL_BYTES))
-                if cut:
-                    spans.append(cut.span(1))
+        end = len(window)
+        open_at = max(0, end - _TAIL_BYTES)
+        spans: list[_Span] = []
+        if stream.head_bytes or b"HTTP/1." in window or _CUT_START_LINE.match(data):
+            spans += [match.span(1) for match in _HEADER.finditer(window)]
+            spans += [match.span(1) for match in _QUERY.finditer(window)]
+            open_at = min(open_at, _open_line(stream, window, len(held)))
+        if any(beginning in window for beginning in _BEGINNINGS):
+            for match in _KEYS.finditer(window):
+                spans.append(match.span(match.lastindex or 0))
+                if match.end() == end:
+                    open_at = min(open_at, match.start())
+            run_at = len(window.rstrip(_KEY_BYTES))
+            cut = run_at < end and _CUT_KEY.search(window, max(0, run_at - 16))
+            if cut:
+                spans.append(cut.span(cut.lastindex or 0))
+                open_at = min(open_at, cut.start())
+        stream.tail = window[open_at:]
+        if len(stream.tail) > _TAIL_LIMIT_BYTES:  # how it begins says what it is
+            stream.tail = stream.tail[:_TAIL_BYTES] + stream.tail[_TAIL_BYTES - _TAIL_LIMIT_BYTES :]
         if not spans:
             return data
-        return self._overwrite(window, spans)[len(held) :]
+        return self._overwrite(window, spans, begin=len(held), cut_at=end)
 
-    def _head_spans(self, stream: _Stream, window: bytes, size: int) -> list[tuple[int, int]]:
-        spans = [match.span(1) for match in _HEADER.finditer(window)]
-        spans += [match.span(1) for match in _QUERY.finditer(window)]
-        end = max(window.rfind(b"\r\n\r\n"), window.rfind(b"\n\n"))
-        start = window.rfind(b"HTTP/1.")
-        if end > start >= 0 or (end >= 0 and start < 0):
-            stream.head_bytes, stream.tail = 0, b""
-            if size >= _CHUNK_BYTES:
-                stream.tail = window[-_TAIL_BYTES:]
-        else:
-            stream.head_bytes += size
-            if stream.head_bytes > _HEAD_LIMIT_BYTES:
-                stream.head_bytes = 0
-            stream.tail = window[window.rfind(b"\n") + 1 :][-8192:]
-        return spans
-
-    def _overwrite(self, window: bytes, spans: list[tuple[int, int]]) -> bytes:
-        result, at = [], 0
-        for start, end in sorted(spans):
-            if end <= at:
-                continue
-            start = max(start, at)
+    def _overwrite(
+        self, window: bytes, spans: Iterable[_Span], *, begin: int = 0, cut_at: int = -1
+    ) -> bytes:
+        """The window from `begin` on, masked. A secret is known whole unless it begins before
+        that or ends at `cut_at`."""
+        result, at = [], begin
+        for start, end in _merged(spans):
             secret = window[start:end]
-            if secret.startswith(b"[redacted:"):
+            if end <= begin or _MASKED.fullmatch(secret):
                 continue
-            result += [window[at:start], self._mask(secret)]
+            whole = start >= begin and end != cut_at
+            start = max(start, begin)
+            result += [window[at:start], self._mask(secret) if whole else b"*" * (end - start)]
             at = end
+        if not result:
+            return window[begin:]
         result.append(window[at:])
         return b"".join(result)
 
     # Processes
 
     def _argv(self, raw: bytes) -> bytes:
-        parts = raw.split(b"\0")
-        masked, hide_next = [], False
-        for part in parts:
-            if hide_next and part:
-                masked.append(self._mask(part))
-                hide_next = False
-                continue
-            hide_next = bool(_FLAG.match(part))
-            match = _ARGUMENT.match(part)
-            spans = [match.span(1)] if match else []
-            spans += [found.span(1) for found in _HEADER.finditer(part)]
-            spans += [found.span(1) for found in _QUERY.finditer(part)]
-            spans += _key_spans(part)
+        masked = []
+        before = b""
+        for part in raw.split(b"\0"):
+            if _FLAG.match(before) and not part.startswith(b"--"):
+                spans = [(0, len(part))]
+            else:
+                pattern = _IN_SCRIPT if _SCRIPT_FLAG.fullmatch(before) else _ARGUMENT
+                spans = [match.span(match.lastindex or 0) for match in pattern.finditer(part)]
+                spans += [match.span(1) for match in _HEADER.finditer(part)]
+                spans += [match.span(1) for match in _QUERY.finditer(part)]
+                spans += [match.span(match.lastindex or 0) for match in _KEYS.finditer(part)]
             masked.append(self._overwrite(part, spans) if spans else part)
+            before = part
         return b"\0".join(masked)
 
     def _process_seen(self, frame: bytes) -> bytes:
-        payload = frames.control_payload(frame)
-        raw = "\0".join(payload["argv"]).encode()
+        event = frames.decode(frame)
+        if not isinstance(event, ProcessSeen):
+            return frame
+        raw = "\0".join(event.argv).encode("utf-8", "replace")
         masked = self._argv(raw)
         if masked == raw:
             return frame
-        payload["argv"] = masked.decode("utf-8", "replace").split("\0")
-        event = frames.decode(frame)
-        return frames.json_frame(frames.PROCESS_SEEN, event.ktime_ns, payload)
+        argv = tuple(masked.decode("utf-8", "replace").split("\0"))
+        return frames.encode(replace(event, argv=argv))
 
     # Text
 
     def redact_text(self, text: str) -> str:
         """The text with key shapes masked; the text itself when there are none."""
+        if not any(beginning in text for beginning in _TEXT_BEGINNINGS):
+            return text
         raw = text.encode("utf-8", "surrogatepass")
-        spans = _key_spans(raw) if _may_hold_key(raw) else None
+        spans = [match.span(match.lastindex or 0) for match in _KEYS.finditer(raw)]
         if not spans:
             return text
         return self._overwrite(raw, spans).decode("utf-8", "surrogatepass")
 
 
-def _may_hold_key(window: bytes) -> bool:
-    """A plain search for what keys begin with: written out, it is ten times a loop's speed."""
-    return (
-        b"sk-" in window
-        or b"eyJ" in window
-        or b"earer " in window
-        or b"EARER " in window
-        or b"ghp_" in window
-        or b"gho_" in window
-        or b"ghu_" in window
-        or b"ghs_" in window
-        or b"ghr_" in window
-        or b"github_pat_" in window
-        or b"AKIA" in window
-        or b"ASIA" in window
-        or b"AIza" in window
-        or b"xox" in window
-        or b"hf_" in window
-        or b"gsk_" in window
-        or b"glpat-" in window
-        or b"npm_" in window
-        or b"ya29." in window
-        or b"xai-" in window
-        or b"PRIVATE KEY-----" in window
+def _open_line(stream: _Stream, window: bytes, begin: int) -> int:
+    """Where the unfinished line of a head begins; the window's end when the head is whole."""
+    end = max(
+        window.rfind(b"\r\n\r\n", max(0, begin - 3)), window.rfind(b"\n\n", max(0, begin - 1))
     )
+    if end >= 0 and end > window.rfind(b"HTTP/1."):
+        stream.head_bytes = 0
+        return len(window)
+    stream.head_bytes += len(window) - begin
+    if stream.head_bytes > _HEAD_LIMIT_BYTES:
+        stream.head_bytes = 0
+    return max(0, window.rfind(b"\n") - 2)  # with the line break: a second one ends the head
 
 
-def _key_spans(window: bytes) -> list[tuple[int, int]]:
-    return [match.span(match.lastindex or 0) for match in _KEYS.finditer(window)]
+def _merged(spans: Iterable[_Span]) -> list[_Span]:
+    merged: list[_Span] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        elif start < end:
+            merged.append((start, end))
+    return merged
 
 
+_TEXT_BEGINNINGS = tuple(beginning.decode() for beginning in _BEGINNINGS)
 TextRedactor = Callable[[str], str]

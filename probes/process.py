@@ -170,7 +170,7 @@ class ProbeProcess:
     def _bring_in(self, pids: Iterable[int]) -> None:
         for pid in pids:
             seen = procfs.seen(pid)
-            if seen is not None:
+            if seen is not None and seen.argv:  # kernel threads have none
                 self.send(seen)
                 self.send(*self._session.hook_process(pid))
 

@@ -84,7 +84,7 @@ def _waiting(table: Table, snapshot: Snapshot) -> tuple[str, str]:
     )
     events = snapshot.losses.captured_events
     seen = "nothing was captured from it yet" if not events else f"{events:,} events were captured"
-    if capture.ended_at is not None:
+    if capture.ended_at is not None or snapshot.source == "file":
         return (
             "The capture ended without an LLM call",
             f"{printable(capture.command)}\n\n{libraries}; {seen}. "

@@ -7,6 +7,7 @@ Data goes to standard output, everything else to standard error. Exit codes: 0 o
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -61,8 +62,11 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="underglass")
-def underglass() -> None:
+@click.pass_context
+def underglass(context: click.Context) -> None:
     """See what AI agents really do, without touching them."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def main() -> None:

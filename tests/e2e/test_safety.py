@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector.recording import RecordingReader
-from tests.e2e.conftest import UNDERGLASS, Watched, environment, python
+from probes import libraries
+from probes.errors import UnderglassError
+from tests.e2e.conftest import (
+    UNDERGLASS,
+    Watched,
+    assert_equals_ledger,
+    environment,
+    node,
+    python,
+)
 from underglass.demo.standin import StandIn
 
 pytestmark = pytest.mark.privileged
@@ -140,7 +152,7 @@ def test_replay_gives_the_rows_of_the_capture(
         assert rows == again.rows(f"SELECT * FROM {view} {order}"), view
     # The key that the agent sent was masked before anything was written.
     frames = b"".join(RecordingReader(recording).frames())
-    assert b"x-api-key: " in frames.lower()
+    assert b"Authorization: Bearer ****" in frames
     assert b"sk-ant-dummy" not in frames
 
 
@@ -232,3 +244,103 @@ def test_without_root_the_error_names_the_fix() -> None:
     assert done.returncode == 3
     assert "needs root" in done.stderr
     assert "sudo" in done.stderr
+
+
+def test_report_and_health_keep_their_contract(
+    standin: Start, watched: Callable[..., Watched]
+) -> None:
+    server = standin("tools", latency_scale=0)
+    result = watched(server, python("openai_sync.py", "3"))
+    ledger = server.ledger(at_least=12)
+
+    def ask(command: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [UNDERGLASS, command, "--db", result.store, "--json"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        answer = json.loads(done.stdout)
+        assert isinstance(answer, dict)
+        return answer
+
+    report = ask("report")
+    assert report["totals"]["calls"] == len(ledger)
+    for part in ("latency", "ttft"):
+        assert {"p50", "p90", "p95", "p99", "max"} <= report[part].keys()
+        assert report[part]["max"] >= report[part]["p50"] > 0
+    by_model = {usage["model"]: usage for usage in report["tokens"]}
+    for model in {record.model for record in ledger}:
+        sent = [record.usage for record in ledger if record.model == model and record.usage]
+        assert by_model[model]["output_tokens"] == sum(u.output_tokens or 0 for u in sent)
+    tools = Counter(tool.name for record in ledger for tool in record.tool_calls)
+    assert {tool["name"]: tool["calls"] for tool in report["tools"]} == tools
+    health = ask("health")
+    assert health["sources"]["openssl"]["captured_bytes"] == sum(
+        record.request_bytes + record.response_bytes for record in ledger
+    )
+    assert set(health["sources"]["openssl"]["lost_bytes"].values()) == {0}
+    assert health["attached_probes"] > 0
+    assert health["tls_libraries_without_hook"] == []
+
+
+def test_connections_without_llm_calls_are_ignored_in_the_kernel(
+    standin: Start, watched: Callable[..., Watched]
+) -> None:
+    server = standin("echo", latency_scale=0)
+    result = watched(server, python("other_traffic.py", "200"))
+    assert result.exit_code == 0, result.stderr
+    ledger = server.ledger(at_least=201)
+    assert [call["api"] for call in result.calls] == ["openai.chat"]
+    ignored = result.health("openssl", "ignored_bytes")
+    assert ignored > 0
+    captured = result.health("openssl", "captured_bytes")
+    total = sum(record.request_bytes + record.response_bytes for record in ledger)
+    assert captured + ignored == total
+    assert result.health("http", "connections_ignored") == 1
+    assert result.health("stream", "lost_bytes") == 0
+
+
+def test_a_library_that_is_loaded_late_is_hooked(standin: Start, tmp_path: Path) -> None:
+    """A private copy of libssl, which no process had when the probes were attached."""
+    server = standin("echo", latency_scale=0)
+    store = tmp_path / "store.db"
+    (system,) = [path for path in libraries.installed() if path.endswith("/libssl.so.3")]
+    private = tmp_path / "private" / "libssl.so.3"
+    private.parent.mkdir()
+    shutil.copy(system, private)
+    assert server.certificates is not None
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "id=late"}]}
+    observer = subprocess.Popen(
+        [UNDERGLASS, "run", "--db", store, "--",
+         "env", f"LD_LIBRARY_PATH={private.parent}",
+         "curl", "-sS", "--cacert", str(server.certificates.ca_path), "-d", "@-",
+         f"{server.base_url}/v1/chat/completions"],
+        env=environment(server), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    watched = Watched(store, 0, "", "")
+
+    def hooked() -> bool:
+        try:
+            rows = watched.rows("SELECT path, status FROM coverage")
+        except UnderglassError:
+            return False  # the collector does not answer yet
+        return any("private" in row["path"] and row["status"] == "hooked" for row in rows)
+
+    _wait_for(hooked, "the private libssl is hooked")
+    out, _ = observer.communicate(json.dumps(body), timeout=30)  # curl reads it, then connects
+    assert "late" in out
+    (call,) = watched.calls
+    (record,) = server.ledger(at_least=1)
+    assert call["response_id"] == record.response_id
+    assert call["request_bytes"] == record.request_bytes
+    assert call["response_bytes"] == record.response_bytes
+
+
+def test_a_program_behind_a_launcher_is_hooked(
+    standin: Start, watched: Callable[..., Watched]
+) -> None:
+    server = standin("echo", latency_scale=0)
+    program = Path(__file__).with_name("programs") / "fetch.mjs"
+    result = watched(server, ["sh", "-c", f"cd / && exec {node()} {program} 5"])
+    assert result.exit_code == 0, result.stderr
+    assert_equals_ledger(result, server.ledger(at_least=10))

@@ -165,7 +165,8 @@ def _codex_calls() -> list[CallRow]:
     return [
         call(
             "d1", **asked, model="gpt-5-codex", started_ns=START_NS + 9 * SECOND,
-            ended_ns=START_NS + 13 * SECOND, cost_usd=None, cost_source="unpriced",
+            first_token_ns=START_NS + 9900 * MS, ended_ns=START_NS + 13 * SECOND,
+            cost_usd=None, cost_source="unpriced",
         ),
         call(
             "d2", **asked, **_UNKNOWN, model=None, status="running",
@@ -241,6 +242,12 @@ class Stage:
         while len(self.app.workers):
             await self.app.workers.wait_for_complete()
             await self.pilot.pause()
+
+    async def still(self) -> str:
+        """The screen once the footer, too, has followed the focus."""
+        await self.pilot.pause()
+        await self.pilot.pause()
+        return self.text
 
     @property
     def text(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 from collector.query_service import QueryService
 from collector.rows import Batch
 from collector.store import Store
-from tests.collector.store_rows import call, capture, coverage
-from tests.tui.stage import NARROW, WIDE, Stage, demo_batch, health, make_store, play
+from tests.collector.store_rows import MS, START_NS, call, capture, coverage
+from tests.tui.stage import NARROW, SECOND, WIDE, Stage, demo_batch, health, make_store, play
 from tui.empty import START
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -38,7 +40,7 @@ def picture_of(
     async def draw(stage: Stage) -> None:
         if script is not None:
             await script(stage)
-        check(name, size, stage.text)
+        check(name, size, await stage.still())
 
     play(path, draw, size)
 
@@ -52,7 +54,7 @@ def test_calls(demo: Path, size: tuple[int, int]) -> None:
 def test_sessions_and_a_call(demo: Path, size: tuple[int, int]) -> None:
     async def script(stage: Stage) -> None:
         await stage.press("1", "j")
-        check("sessions", size, stage.text)
+        check("sessions", size, await stage.still())
         await stage.press("enter", "j", "j", "j", "j", "enter")
 
     picture_of(demo, "call", size, script)
@@ -72,7 +74,7 @@ def test_empty_store(tmp_path: Path, size: tuple[int, int]) -> None:
     async def script(stage: Stage) -> None:
         assert "Nothing was captured yet" in stage.text
         assert all(line in stage.text for line in START.splitlines())
-        assert "lost – events – B" in stage.text, "not known is not 0"
+        assert "lost – (– B)  undecoded – B" in stage.text, "not known is not 0"
 
     picture_of(make_store(tmp_path / "empty.db"), "empty", size, script)
 
@@ -82,7 +84,7 @@ def test_lost_events(tmp_path: Path, size: tuple[int, int]) -> None:
     path = make_store(tmp_path / "lossy.db", demo_batch(lost_events=3, lost_bytes=40_960))
 
     async def script(stage: Stage) -> None:
-        assert "LOST 3 events 41.0k B" in stage.lines[-2], "kernel loss, counted once"
+        assert "LOST 3 (41.0k B)" in stage.lines[-2], "kernel loss, counted once"
         red, green, blue = stage.colour_of("LOST")
         assert red > 2 * max(green, blue) or red - max(green, blue) > 60
 
@@ -110,7 +112,7 @@ def _waiting() -> Batch:
     [
         ("not-hooked", _not_hooked(), "No TLS library is hooked"),
         ("no-probes", _no_probes(), "The probes did not attach"),
-        ("waiting", _waiting(), "waiting for the agent's first LLM call"),
+        ("without-call", _waiting(), "The capture ended without an LLM call"),
     ],
 )
 def test_why_there_are_no_calls(tmp_path: Path, name: str, batch: Batch, said: str) -> None:
@@ -121,6 +123,12 @@ def test_why_there_are_no_calls(tmp_path: Path, name: str, batch: Batch, said: s
         await stage.press("2")
 
     picture_of(make_store(tmp_path / "store.db", batch), name, NARROW, script)
+
+
+def _late_call(call_id: str, seconds: int) -> Batch:
+    started_ns = START_NS + seconds * SECOND
+    times = {"first_token_ns": started_ns + 250 * MS, "ended_ns": started_ns + SECOND}
+    return Batch(calls=[call(call_id, started_ns=started_ns, **times)])
 
 
 def test_a_collector_that_vanishes(tmp_path: Path) -> None:
@@ -136,14 +144,12 @@ def test_a_collector_that_vanishes(tmp_path: Path) -> None:
             line = stage.lines[-2]
             assert f"live pid {os.getpid()}" in line
             assert "6 probes" in line
-            store.write(Batch(calls=[call("c9", started_ns=live.calls[0].started_ns + 10**11)]))
+            store.write(_late_call("c9", 100))
             await stage.look()
             assert stage.keys("call_id")[0] == "c9", "the newest on top"
             assert stage.rows.cursor == 0, "and followed"
             await stage.press("j")
-            store.write(
-                Batch(calls=[call("c10", started_ns=live.calls[0].started_ns + 2 * 10**11)])
-            )
+            store.write(_late_call("c10", 200))
             await stage.look()
             assert stage.keys("call_id")[0] == "c10"
             assert stage.rows.cursor == 2, "the cursor stays with its row"
@@ -153,7 +159,7 @@ def test_a_collector_that_vanishes(tmp_path: Path) -> None:
             assert stage.keys("call_id")[0] == "c10", "what was seen stays on the screen"
             red, green, blue = stage.colour_of("collector gone")
             assert red > max(green, blue)
-            check("collector-gone", NARROW, stage.text)
+            check("collector-gone", NARROW, await stage.still())
             store.close()
             await stage.look()
             assert stage.lines[-2].startswith(" file")
@@ -166,16 +172,16 @@ def test_the_screenshot_in_the_readme_is_of_this_dashboard(demo: Path) -> None:
     async def script(stage: Stage) -> None:
         stage.app.theme = "textual-dark"
         await stage.press("j", "j")
+        await stage.still()
         if UPDATE:
-            SCREENSHOT.write_text(
-                stage.app.export_screenshot(title="underglass top"), encoding="utf-8"
-            )
-        shown = SCREENSHOT.read_text(encoding="utf-8").replace("&#160;", " ")
+            drawn = stage.app.export_screenshot(title="underglass top")
+            local = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
+            SCREENSHOT.write_text(local, encoding="utf-8")
+        shown = html.unescape(SCREENSHOT.read_text(encoding="utf-8")).replace("\xa0", " ")
         assert "underglass top" in shown
-        for fitted in stage.rows._fitted:
-            assert fitted.column.label in shown
-        for place in (0, 1, 2, 5):
-            for words in filter(None, stage.lines[place].split("  ")):
-                assert words.strip() in shown
+        assert "//cdn" not in shown, "it loads nothing from elsewhere"
+        labels = [fitted.column.label for fitted in stage.rows._fitted]
+        for word in [*labels, *" ".join(stage.lines).split()]:
+            assert word in shown, f"UPDATE_SCREENSHOT=1 draws {SCREENSHOT.name} anew"
 
     play(demo, script, (110, 26))

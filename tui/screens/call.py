@@ -91,7 +91,8 @@ class CallScreen(Screen[None]):
             return
         views = [MessageView(entry) for entry in found]
         await scroll.mount_all(views)
-        (next((view for view in views if view.unfolded), views[-1])).focus()
+        first = next((view for view in views if view.unfolded), views[-1])
+        self.call_after_refresh(self._show_first, first)
 
     def action_next(self, step: int) -> None:
         """The next or previous message; a long one is scrolled through first."""
@@ -120,6 +121,11 @@ class CallScreen(Screen[None]):
         unfold = not all(view.unfolded for view in views)
         for view in views:
             view.unfolded = unfold
+
+    def _show_first(self, view: MessageView) -> None:
+        """What is new comes first on the screen; what was sent before lies above it."""
+        view.focus(scroll_visible=False)
+        self.query_one(VerticalScroll).scroll_to_widget(view, top=True, animate=False)
 
     def _focus(self, view: MessageView, *, top: bool) -> None:
         view.focus(scroll_visible=False)

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from analysis.cells import Cell, clock, tokens
+from analysis.cells import clock, tokens
 from tui.state import FeedState
 
 _LOST = "bold $text-error"
@@ -55,19 +55,21 @@ def health_content(feed: FeedState) -> Content:
         lost = bool(losses.lost_events or losses.lost_bytes)
         parts.append(
             (
-                f"{'LOST' if lost else 'lost'} {_text(tokens(losses.lost_events))} events "
-                f"{_bytes(losses.lost_bytes)}",
+                f"{'LOST' if lost else 'lost'} {tokens(losses.lost_events).text} "
+                f"({_bytes(losses.lost_bytes)})",
                 _LOST if lost else "",
             )
         )
         undecoded = "bold $text-warning" if losses.undecoded_bytes else ""
         parts.append((f"undecoded {_bytes(losses.undecoded_bytes)}", undecoded))
-        parts.append(_probes(feed))
-        parts.append((f"{_text(tokens(losses.captured_events))} events", ""))
+        if feed.problem is None:
+            parts.append(_probes(feed))
     if feed.paused:
         parts.append(("PAUSED", "bold $text-warning"))
     elif feed.checked_at is not None:
         parts.append((clock(feed.checked_at).text, "$text-muted"))
+    if snapshot is not None:
+        parts.append((f"{tokens(snapshot.losses.captured_events).text} events", ""))
     joined: list[str | tuple[str, str]] = []
     for part in parts:
         joined += [_GAP, part] if joined else [part]
@@ -86,10 +88,6 @@ def _probes(feed: FeedState) -> tuple[str, str]:
     if not capture.attached:
         return "no probes", _LOST
     return f"{capture.attached} probes", ""
-
-
-def _text(cell: Cell) -> str:
-    return cell.text
 
 
 def _bytes(size: int | None) -> str:

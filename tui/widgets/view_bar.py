@@ -63,12 +63,12 @@ class ViewBar(Widget):
 
 
 def totals_content(feed: FeedState) -> Content:
-    """`underglass  11 calls  1 error  49.2k in  1.45k out  $0.0584  2 findings`."""
-    parts: list[str | tuple[str, str]] = [("underglass", "bold $text-primary")]
+    """`11 calls  1 error  49.2k in  1.45k out  $0.0584  2 findings`."""
+    parts: list[str | tuple[str, str]] = []
     snapshot = feed.snapshot
     if snapshot is not None:
         totals, cost = snapshot.totals, snapshot.cost
-        parts.append(f"  {_counted(totals.calls, 'call')}")
+        parts.append((_counted(totals.calls, "call"), "bold"))
         if totals.running:
             parts.append((f"  {totals.running:,} running", "$text-warning"))
         if totals.errors:

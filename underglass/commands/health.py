@@ -18,13 +18,14 @@ def command(db: str | None, as_json: bool) -> None:
     """
     from analysis import reading
     from analysis.columns import COVERAGE, HEALTH
+    from analysis.health import health_object
     from underglass.printing import print_json, print_table
 
     with reading.open_reader(store_path(db)) as reader:
         counters = reading.health(reader).records()
         libraries = reader.rows("SELECT * FROM coverage ORDER BY status DESC, path").records()
     if as_json:
-        print_json({"counters": counters, "libraries": libraries})
+        print_json(health_object(counters, libraries))
         return
     print_table(HEALTH, counters, empty="nothing captured yet")
     if libraries:

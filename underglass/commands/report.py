@@ -14,6 +14,8 @@ from underglass.paths import store_path
 if TYPE_CHECKING:
     from analysis.report import Percentiles, Report
 
+_JSON_NAMES = {"latency_ms": "latency", "ttft_ms": "ttft", "models": "tokens"}
+
 
 @click.command("report")
 @db_option
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 @session_option
 @json_option
 def command(db: str | None, since: str | None, session: str | None, as_json: bool) -> None:
-    """Sum up calls, latency, tokens, cost, errors, tools, findings and losses."""
+    """Sum up calls, latency, tokens, cost, errors, tools, findings and losses.
+
+    Times in JSON are milliseconds; `tokens` has an entry for each model.
+    """
     from analysis.findings import finding_records, findings
     from analysis.reading import open_reader
     from analysis.report import report
@@ -32,7 +37,9 @@ def command(db: str | None, since: str | None, session: str | None, as_json: boo
         found = report(reader, start_ns, session)
         problems = finding_records(findings(reader, since_ns=start_ns, session=session))
     if as_json:
-        value = {name: _json(getattr(found, name)) for name in found.__slots__}
+        value = {
+            _JSON_NAMES.get(name, name): _json(getattr(found, name)) for name in found.__slots__
+        }
         print_json({**value, "findings": problems})
     else:
         print_report(found, problems)

@@ -1,0 +1,117 @@
+"""Messages of every provider as parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.message_parts import Part, message_parts
+
+ARGUMENTS = '{\n  "command": "ls"\n}'
+
+
+@pytest.mark.parametrize(
+    ("body", "parts"),
+    [
+        ("Be brief.", [Part("text", "Be brief.")]),
+        ({"type": "text", "text": "Be brief."}, [Part("text", "Be brief.")]),
+        ({"role": "user", "content": "Hello"}, [Part("text", "Hello")]),
+        (
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "Hm", "signature": "x"},
+                    {"type": "text", "text": "I look."},
+                    {"type": "tool_use", "id": "t1", "name": "bash", "input": {"command": "ls"}},
+                ],
+            },
+            [
+                Part("thinking", "Hm"),
+                Part("text", "I look."),
+                Part("tool_call", ARGUMENTS, "bash", None, "t1"),
+            ],
+        ),
+        (
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "t1",
+                        "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+                        "is_error": True,
+                    }
+                ],
+            },
+            [Part("tool_result", "a\nb", "", True, "t1")],
+        ),
+        (
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": "Hm",
+                "tool_calls": [
+                    {"id": "c1", "function": {"name": "bash", "arguments": '{"command":"ls"}'}}
+                ],
+            },
+            [Part("thinking", "Hm"), Part("tool_call", ARGUMENTS, "bash", None, "c1")],
+        ),
+        (
+            {"role": "tool", "tool_call_id": "c1", "content": "a"},
+            [Part("tool_result", "a", "", None, "c1")],
+        ),
+        (
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+            [Part("text", "Hi")],
+        ),
+        (
+            {"type": "function_call", "call_id": "f1", "name": "bash", "arguments": "{broken"},
+            [Part("tool_call", "{broken", "bash", None, "f1")],
+        ),
+        (
+            {"type": "function_call_output", "call_id": "f1", "output": "a"},
+            [Part("tool_result", "a", "", None, "f1")],
+        ),
+        (
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm"}]},
+            [Part("thinking", "Hm")],
+        ),
+        (
+            {"role": "user", "content": [{"type": "image", "data": "x"}]},
+            [Part("other", '{\n  "type": "image",\n  "data": "x"\n}', "image")],
+        ),
+        ({"role": "assistant", "content": None}, []),
+        (None, []),
+    ],
+)  # fmt: skip
+def test_shapes(body: Any, parts: list[Part]) -> None:
+    assert list(message_parts(body)) == parts
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "role", "content", "text", "tool_calls", "function", "input", "summary"]
+            ),
+            inner | st.sampled_from(["tool_use", "tool_result", "reasoning", "tool"]),
+        )
+    ),
+)
+
+
+@given(_JSON)
+def test_nothing_raises(body: Any) -> None:
+    assert all(isinstance(part.text, str) for part in message_parts(body))
+
+
+def test_deep_nesting_is_not_fatal() -> None:
+    deep: Any = "end"
+    for _ in range(600):
+        deep = {"a": deep}
+    assert message_parts({"role": "user", "content": [{"type": "x", "y": deep}]})[0].title == "x"
