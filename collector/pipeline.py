@@ -18,7 +18,7 @@ from collector.health import health_rows
 from collector.pricing import Override
 from collector.processes import ProcessTable
 from collector.redaction import TextRedactor
-from collector.rows import Batch, CaptureRow, CoverageRow
+from collector.rows import Batch, CaptureRow, CoverageRow, HealthRow
 from collector.streams import StreamAssembler, StreamChunk, StreamEnd, StreamGap
 from probes import frames
 from probes.events import (
@@ -73,6 +73,8 @@ class Pipeline:
         self._kernel: dict[str, int] = {}
         self._own: dict[tuple[str, str, str], int] = {}
         self._coverage: dict[tuple[str, str | None], CoverageRow] = {}
+        self._new_coverage: dict[tuple[str, str | None], CoverageRow] = {}
+        self._told: set[HealthRow | CaptureRow] = set()
         self._last_ktime_ns = 0
         self._ended = False
         self._handlers: dict[type, Callable[..., None]] = {
@@ -102,11 +104,13 @@ class Pipeline:
         """The rows that are new or changed since the last call."""
         batch = self._calls.take()
         batch.processes = self._processes.take()
-        batch.coverage = list(self._coverage.values())
-        batch.health = health_rows(
+        batch.coverage, self._new_coverage = list(self._new_coverage.values()), {}
+        health = health_rows(
             self._info.capture_id, self._kernel, self._streams, self._http, self._own
         )
-        batch.captures = [self._capture()]
+        batch.health = [row for row in health if row not in self._told]
+        batch.captures = [row for row in (self._capture(),) if row not in self._told]
+        self._told = {*health, self._capture()}
         return batch
 
     def finish(self) -> Batch:
@@ -193,7 +197,7 @@ class Pipeline:
         key = (event.path, event.build_id)
         known = self._coverage.get(key)
         pids = (known.pids if known else ()) + event.pids
-        self._coverage[key] = CoverageRow(
+        self._coverage[key] = self._new_coverage[key] = CoverageRow(
             capture_id=self._info.capture_id,
             path=event.path,
             build_id=event.build_id,

@@ -41,36 +41,48 @@ _SHAPES = (
     (rb"sk-", rb"[\w-]", 16),
     (rb"gh[pousr]_", rb"\w", 20),
     (rb"github_pat_", rb"\w", 20),
-    (rb"(?:AKIA|ASIA)", rb"[0-9A-Z]", 16),
+    (rb"AKIA", rb"[0-9A-Z]", 16),
+    (rb"ASIA", rb"[0-9A-Z]", 16),
     (rb"AIza", rb"[\w-]", 30),
     (rb"xox[abeprs]-", rb"[\w-]", 10),
-    (rb"(?:hf|gsk)_", rb"[A-Za-z0-9]", 20),
+    (rb"hf_", rb"[A-Za-z0-9]", 20),
+    (rb"gsk_", rb"[A-Za-z0-9]", 20),
     (rb"glpat-", rb"[\w-]", 16),
     (rb"npm_", rb"[A-Za-z0-9]", 30),
     (rb"ya29\.", rb"[\w-]", 20),
     (rb"xai-", rb"[A-Za-z0-9]", 20),
 )
-# No letter or digit before a key, unless it belongs to a JSON escape (`\n`, `\u003c`).
-_BOUNDARY = rb"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
-_BEARER = rb"(?i:bearer)[ \t]+"
+_BEARERS = (rb"Bearer[ \t]+", rb"bearer[ \t]+", rb"BEARER[ \t]+")
+
+
+def _apart(beginning: bytes) -> bytes:
+    """What begins a word: no letter or digit is before it, but for a JSON escape's (`\n`).
+
+    The look back comes last, so that a search can go by the first letters of all shapes.
+    """
+    back = (rb"(?<![A-Za-z0-9]%s)", rb"(?<=\\[bfnrt]%s)", rb"(?<=\\u[0-9A-Fa-f]{4}%s)")
+    return beginning + rb"(?:%s)" % b"|".join(part % beginning for part in back)
+
+
 _KEYS = re.compile(
-    _BOUNDARY
-    + rb"("
-    + b"|".join(rb"%s%s{%d,}" % shape for shape in _SHAPES)
-    + rb"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,})|"
-    + _BEARER
-    + rb"([A-Za-z0-9._~+/-]{16,}=*)"
-    rb"|-----BEGIN [A-Z ]*PRIVATE KEY-----((?:[A-Za-z0-9+/=\s:,]|\\[nrtu\\/]|-(?!----))+)"
+    b"|".join(
+        [
+            *(rb"%s%s{%d,}" % (_apart(shape), chars, least) for shape, chars, least in _SHAPES),
+            _apart(rb"eyJ") + rb"[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
+            *(bearer + rb"([A-Za-z0-9._~+/-]{16,}=*)" for bearer in _BEARERS),
+            rb"-----BEGIN [A-Z ]*PRIVATE KEY-----((?:[A-Za-z0-9+/=\s:,]|\\[nrtu\\/]|-(?!----))+)",
+        ]
+    )
 )
 # The same, where the bytes at hand end before the key does.
 _CUT_KEY = re.compile(
-    rb"(?:"
-    + _BOUNDARY
-    + rb"(?:"
-    + b"|".join(rb"%s(%s*)" % shape[:2] for shape in _SHAPES)
-    + rb"|eyJ([\w-]*(?:\.[\w-]*){0,2}))|"
-    + _BEARER
-    + rb"([A-Za-z0-9._~+/-]*=*))\Z"
+    b"|".join(
+        [
+            *(rb"%s(%s*)\Z" % (_apart(shape), chars) for shape, chars, _ in _SHAPES),
+            _apart(rb"eyJ") + rb"([\w-]*(?:\.[\w-]*){0,2})\Z",
+            *(bearer + rb"([A-Za-z0-9._~+/-]*=*)\Z" for bearer in _BEARERS),
+        ]
+    )
 )
 # What any key begins with: a plain search for these is far cheaper than the expression.
 _BEGINNINGS = (
@@ -168,7 +180,8 @@ class Redactor:
         end = len(window)
         open_at = max(0, end - _TAIL_BYTES)
         spans: list[_Span] = []
-        if stream.head_bytes or b"HTTP/1." in window or _CUT_START_LINE.match(data):
+        starts = window.find(b"HTTP/1.", max(0, len(held) - 6)) >= 0
+        if starts or stream.head_bytes or _CUT_START_LINE.match(data):
             spans += [match.span(1) for match in _HEADER.finditer(window)]
             spans += [match.span(1) for match in _QUERY.finditer(window)]
             open_at = min(open_at, _open_line(stream, window, len(held)))

@@ -28,7 +28,8 @@ class BatchWriter:
 
     def __call__(self, batch: Batch) -> None:
         """Write, or keep for the next time; the oldest goes when too many wait."""
-        self._waiting.append(batch)
+        if batch:
+            self._waiting.append(batch)
         while self._waiting:
             try:
                 self._write(self._waiting[0])

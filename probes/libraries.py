@@ -37,6 +37,8 @@ _PROGRAMS: dict[str, tuple[str, str | None]] = {
     "SSL_free": ("free_enter", None),
     "SSL_set_fd": ("set_fd_enter", None),
 }
+# Stacks that are recognised by their file's name and cannot be hooked.
+_UNHOOKED = {"libgnutls.so": "gnutls", "libssl3.so": "nss", "libmbedtls.so": "mbedtls"}
 _ENDBR64 = b"\xf3\x0f\x1e\xfa"
 LIBRARY_FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib", "/opt")
 
@@ -135,11 +137,15 @@ def _hooks(symbols: dict[str, Symbol], elf: ElfFile) -> Iterator[Hook]:
 
 def plan(path: str) -> HookPlan | None:
     """How to hook a file; None when it holds no TLS library that is known here."""
+    name = os.path.basename(path)
     try:
         with ElfFile(path) as elf:
+            for prefix, stack in _UNHOOKED.items():
+                if name.startswith(prefix):
+                    return HookPlan(path, elf.build_id(), stack, (), f"no hooks for {stack}")
             symbols = elf.functions(_NAMES)
             if not {"SSL_read", "SSL_write"} <= symbols.keys():
-                if "libssl" in os.path.basename(path):
+                if name.startswith("libssl.so"):
                     return HookPlan(path, elf.build_id(), "openssl", (), "no exported SSL_read")
                 return None
             hooks = tuple(_hooks(symbols, elf))
@@ -161,17 +167,30 @@ def file_key(path: str) -> FileKey | None:
 
 def mapped_executables(pid: int) -> list[str]:
     """Files that a process has mapped executable, as paths through its own root."""
-    paths = []
+    paths: dict[str, str] = {}
     try:
         with open(f"/proc/{pid}/maps", errors="replace") as maps:
             for line in maps:
-                fields = line.split(maxsplit=5)
-                if len(fields) == 6 and "x" in fields[1] and fields[5].startswith("/"):
-                    paths.append(fields[5].rstrip("\n"))
+                fields = line.rstrip("\n").split(maxsplit=5)
+                if len(fields) < 6 or "x" not in fields[1] or not fields[5].startswith("/"):
+                    continue
+                path = fields[5]
+                # A replaced library is still in memory; its file is reached by its mapping.
+                replaced = path.endswith(" (deleted)")
+                paths[path] = (
+                    f"/proc/{pid}/map_files/{fields[0]}" if replaced else f"/proc/{pid}/root{path}"
+                )
     except OSError:
         return []
-    root = f"/proc/{pid}/root"
-    return [f"{root}{path}" for path in dict.fromkeys(paths)]
+    return list(paths.values())
+
+
+def shown_path(path: str) -> str:
+    """A path as its process knows it, for people."""
+    parts = path.split("/", 4)
+    if parts[:2] == ["", "proc"] and parts[3:4] == ["root"]:
+        return "/" + parts[4]
+    return path
 
 
 def installed() -> list[str]:

@@ -212,7 +212,7 @@ def _processes() -> Iterator[Check]:
     for key, pids in users.items():
         plan = plans[key]
         assert plan is not None
-        path = re.sub(r"^/proc/\d+/root", "", paths[key])
+        path = libraries.shown_path(paths[key])
         who = f"{len(pids)} process{'es' if len(pids) > 1 else ''}: " + ", ".join(
             f"{pid} {_comm(pid)}" for pid in pids[:5]
         )

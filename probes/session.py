@@ -135,7 +135,7 @@ class ProbeSession:
         announced.add(key)
         return LibrarySeen(
             ktime_ns=time.monotonic_ns(),
-            path=plan.path,
+            path=libraries.shown_path(plan.path),
             build_id=plan.build_id,
             stack=plan.stack,
             hooked=bool(plan.hooks),

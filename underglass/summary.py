@@ -5,7 +5,7 @@ In: the batches of one capture. Out: totals on standard error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
@@ -30,11 +30,9 @@ class Summary:
     unpriced: int = 0
     tool_calls: int = 0
     programs: int = 0
-    captured_bytes: int = 0
-    lost_bytes: int = 0
-    lost_events: int = 0
     dropped_rows: int = 0
     probe_died: bool = False
+    _counters: dict[tuple[str, str, str], tuple[str, int]] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:
         """Count what a batch tells for the last time."""
@@ -50,15 +48,29 @@ class Summary:
             self.cost_usd += call.cost_usd or 0.0
             self.unpriced += call.cost_source == "unpriced"
         self.programs += sum(bool(row.argv and row.ended_ns) for row in batch.processes)
-        totals = dict.fromkeys(("captured_bytes", "lost_bytes", "lost_events"), 0)
         for row in batch.health:
             counter = "lost_bytes" if row.counter == "truncated_bytes" else row.counter
             tls_bytes = row.source == _TLS and counter in ("captured_bytes", "lost_bytes")
             if tls_bytes or (counter == "lost_events" and row.source in (_TLS, "process")):
-                totals[counter] += row.value
-        if batch.health:
-            for counter, value in totals.items():
-                setattr(self, counter, value)
+                self._counters[row.source, row.counter, row.cause] = (counter, row.value)
+
+    def _counter(self, name: str) -> int:
+        return sum(value for counter, value in self._counters.values() if counter == name)
+
+    @property
+    def captured_bytes(self) -> int:
+        """Plaintext that was delivered."""
+        return self._counter("captured_bytes")
+
+    @property
+    def lost_bytes(self) -> int:
+        """Plaintext that was exchanged and could not be delivered."""
+        return self._counter("lost_bytes")
+
+    @property
+    def lost_events(self) -> int:
+        """Events of any kind that could not be delivered."""
+        return self._counter("lost_events")
 
     def show(self, where: str) -> None:
         """Print to standard error; `where` says how to go on."""

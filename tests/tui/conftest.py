@@ -15,6 +15,8 @@ def _utc_and_colours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLORTERM", "truecolor")
     time.tzset()
+    # How long Textual's pilot watches whether the process is idle, after every key.
+    monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 0.005)
     yield
     monkeypatch.undo()
     time.tzset()
