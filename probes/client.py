@@ -77,9 +77,10 @@ class ProbeClient:
             return b""
 
     def close(self) -> None:
-        """End the probe process; its probes go with it."""
+        """Let the probe process end. Not waited for: the kernel takes most of a second to take
+        uprobes out, and nothing depends on it."""
         self.socket.close()
-        self._process.wait()
+        self._process.poll()
 
     def __enter__(self) -> ProbeClient:
         return self

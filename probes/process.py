@@ -68,6 +68,10 @@ class ReaderPriority:
             pass  # it is gone, or this kernel or container forbids it: then it stays as it is
         self._polite = polite
 
+    def hurry(self) -> None:
+        """For good: the capture ends, and somebody waits for the rest."""
+        self._set(polite=False)
+
     def adapt(self, ring: RingBuffer) -> None:
         """Look at how full the ring is and change the policy when it is time."""
         used = ring.used_bytes
@@ -199,6 +203,7 @@ class ProbeProcess:
             self.send(self._state("ready"))
         elif operation == "stop":
             self._stopping = True
+            self._reader.hurry()
 
     def _read_control(self) -> None:
         data = self._socket.recv(65536)

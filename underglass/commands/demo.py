@@ -35,12 +35,12 @@ def command(db: str | None, keep: bool) -> int:
     who = invoker()
     folder = Path(tempfile.mkdtemp(prefix="underglass-demo-"))
     store = Path(db).absolute() if db else folder / "demo.db"
-    work = folder / "work"
-    work.mkdir()
-    _give(who, folder, work)
+    work, model_folder = folder / "work", folder / "model"
+    for path in (work, model_folder):
+        path.mkdir()
+    _give(who, folder, work, model_folder)
     _say("starting the bundled model (TLS, loopback) and the sample agent under real probes")
-    with StandIn("demo", folder / "model") as model:
-        _give(who, folder / "model", *(folder / "model").iterdir())
+    with StandIn("demo", model_folder, user=who.uid if who.under_sudo else None) as model:
         os.environ.update(model.environment(), ANTHROPIC_API_KEY="sk-ant-demo-0123456789abcdef")
         os.chdir(work)
         summary = watch(
@@ -66,7 +66,7 @@ def _say(text: str) -> None:
 
 
 def _give(who: Invoker, *paths: Path) -> None:
-    """The agent runs as the invoking user and reads and writes here."""
+    """Model and agent run as the invoking user and read and write here."""
     if who.under_sudo:
         for path in paths:
             os.chown(path, who.uid, who.gid)

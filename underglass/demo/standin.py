@@ -50,7 +50,9 @@ class StandIn:
         plain: bool = False,
         port: int = 0,
         latency_scale: float = 1.0,
+        user: int | None = None,
     ) -> None:
+        self._user = user  # uid to run as, when root starts it
         self.directory = Path(directory)
         self._arguments = [
             sys.executable,
@@ -91,6 +93,7 @@ class StandIn:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
+                user=self._user,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
