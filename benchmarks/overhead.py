@@ -75,12 +75,11 @@ def main() -> None:
         startup = [_startup_s(environment, store) for _ in range(5)]
 
     def median(name: str, key: str) -> float:
-        return statistics.median(one[key] for one in measured[name])
+        return float(statistics.median(one[key] for one in measured[name]))
 
     def p50(name: str) -> float:
-        return statistics.median(
-            statistics.median(one["calls_ms"]) for one in measured[name]
-        )
+        middles = [statistics.median(one["calls_ms"]) for one in measured[name]]
+        return float(statistics.median(middles))
 
     base = "no observer"
     print(f"{options.calls} streamed calls on one connection, {options.rounds} rounds, medians")

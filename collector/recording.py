@@ -8,6 +8,7 @@ holds whole frames. A block is written at least once a second, so a crash loses 
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -41,7 +42,8 @@ class RecordingWriter:
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            os.fchmod(descriptor, 0o600)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a device keeps its mode
+                os.fchmod(descriptor, 0o600)
         except OSError as error:
             raise UnderglassError(
                 f"cannot write {path}: {error.strerror}", hint="give another file"

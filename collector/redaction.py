@@ -28,7 +28,9 @@ _HEADER_NAMES = (
     rb"|openai-api-key|anthropic-api-key|x-csrf-token|mcp-session-token"
 )
 _SCHEME = rb"(?:(?:bearer|basic|token|apikey)[ \t]+)?"
-_HEADER = re.compile(rb"(?im)^(?:" + _HEADER_NAMES + rb")[ \t]*:[ \t]*" + _SCHEME + rb"([^\r\n]+)")
+_HEADER = re.compile(
+    rb"(?im)^(?:" + _HEADER_NAMES + rb")[ \t]*:[ \t]*" + _SCHEME + rb"(\S[^\r\n]*)"
+)
 _QUERY = re.compile(
     rb"(?i)[?&](?:key|api_?key|access_token|auth_token|token|signature|sig|password)="
     rb"([^&\s#\"'\\<>]+)"
@@ -70,7 +72,8 @@ _KEYS = re.compile(
             *(rb"%s%s{%d,}" % (_apart(shape), chars, least) for shape, chars, least in _SHAPES),
             _apart(rb"eyJ") + rb"[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}",
             *(bearer + rb"([A-Za-z0-9._~+/-]{16,}=*)" for bearer in _BEARERS),
-            rb"-----BEGIN [A-Z ]*PRIVATE KEY-----((?:[A-Za-z0-9+/=\s:,]|\\[nrtu\\/]|-(?!----))+)",
+            rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+            rb"((?:[A-Za-z0-9+/=\s:,]|\\(?:[nrtu\\/]|\Z)|-(?!----))+)",
         ]
     )
 )

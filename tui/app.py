@@ -1,7 +1,7 @@
 """The dashboard: `underglass top`.
 
 In: the path of a store. Out: screens. A worker thread looks at the store a few times a second and
-posts what it saw; the thread that draws never waits for it.
+posts what it saw, another looks for findings; the thread that draws never waits for them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from textual.reactive import reactive
 
 from collector.store_errors import StoreLocked, StoreMissing
 from probes.errors import UnderglassError
-from tui.messages import CallLoaded, ReadFailed, SnapshotTaken
+from tui.messages import CallLoaded, FindingsLooked, ReadFailed, SnapshotTaken
 from tui.screens.call import CallScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
@@ -65,6 +65,7 @@ class UnderglassApp(App[None]):
         self._window = Window()
         self._looking = False
         self._again = False
+        self._looking_for_findings = False
 
     def get_default_screen(self) -> Screen[None]:
         """The tables."""
@@ -123,6 +124,14 @@ class UnderglassApp(App[None]):
         snapshot = message.snapshot or self.feed.snapshot
         self.feed = replace(self.feed, snapshot=snapshot, checked_at=self._clock(), problem=None)
         self._looked()
+        if self._store.findings_due and not self._looking_for_findings:
+            self._looking_for_findings = True
+            self.run_worker(self._look_for_findings, thread=True, group="findings")
+
+    def on_findings_looked(self) -> None:
+        """Show what was found."""
+        self._looking_for_findings = False
+        self.refresh_feed()
 
     def on_read_failed(self, message: ReadFailed) -> None:
         """Keep what was seen last, and say that it is old."""
@@ -145,6 +154,14 @@ class UnderglassApp(App[None]):
             self.post_message(SnapshotTaken(self._store.take(window)))
         except UnderglassError as error:
             self.post_message(ReadFailed(_in_short(error)))
+
+    def _look_for_findings(self) -> None:
+        """In a worker thread of its own: it takes seconds in a large store."""
+        try:
+            self._store.look_for_findings()
+        except UnderglassError:
+            pass  # still due, so that the next snapshot asks again
+        self.post_message(FindingsLooked())
 
     def _load(self, screen: CallScreen) -> None:
         """In the worker thread."""

@@ -29,6 +29,10 @@ class ReadFailed(Message):
         self.why = why
 
 
+class FindingsLooked(Message):
+    """The store was looked through for findings, or could not be."""
+
+
 class CallLoaded(Message):
     """A call with its messages; or why there is none."""
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import datetime
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from collector.store_errors import QueryFailed
 Row = Mapping[str, Any]
 CallKey = Literal["call", "tool"]
 MAX_ROWS = 500
-_FINDINGS_SHARE = 20  # findings may take this part of the feed's time, at most
+_FINDINGS_PAUSE = 20  # as many times as long as looking for findings took
 _LAST_CAPTURE = "ORDER BY started_at DESC, capture_id LIMIT 1"
 _PROBES = f"""
 SELECT captures.ended_at, captures.command, (
@@ -97,54 +96,76 @@ class Snapshot:
 
 
 class StoreFeed:
-    """Takes snapshots of one store. Blocks; for one worker thread at a time."""
+    """Takes snapshots of one store. Its methods block; each is for one worker thread at a time."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self._clock = clock
-        self._lock = threading.Lock()
-        self._seen: tuple[Window, Any] | None = None
-        self._findings: _Findings | None = None
+        self._seen: Any = None
+        self._basis: Any = None
+        self._findings = _Findings(None, (), "Still looking for them.", 0.0)
 
     def take(self, window: Window) -> Snapshot | None:
         """The store through the window; None when nothing changed since the last one.
 
         Raises `UnderglassError` when the store cannot be read now.
         """
-        with self._lock:
-            stamp = _stamp(self.path)
-            if self._seen == (window, stamp):
-                return None
-            self._seen = None
-            with open_reader(self.path) as reader:
-                snapshot, whole = self._read(reader, window)
-            if reader.source == "file" and whole:
-                self._seen = (window, stamp)
-            return snapshot
+        found = self._findings
+        seen = (window, _stamp(self.path), found)
+        if self._seen == seen:
+            return None
+        self._seen = None
+        with open_reader(self.path) as reader:
+            snapshot = self._read(reader, window, found)
+        if reader.source == "file":
+            self._seen = seen
+        return snapshot
 
     def call(self, kind: CallKey, key: str) -> CallDetail:
         """A call with its messages, by its own id or a tool call's. Raises `UnderglassError`."""
-        with self._lock, open_reader(self.path) as reader:
+        with open_reader(self.path) as reader:
             if kind == "tool":
                 found = reader.rows(_CALL_OF_TOOL, {"tool_call_id": key}).rows
                 key = found[0][0] if found else key
             return call_detail(reader, key)
 
-    def _read(self, reader: Reader, window: Window) -> tuple[Snapshot, bool]:
+    @property
+    def findings_due(self) -> bool:
+        """Whether there is more to look through, and the last look has been paid for."""
+        last = self._findings
+        return last.basis != self._basis and self._clock() >= last.not_before
+
+    def look_for_findings(self) -> None:
+        """Look through the whole store, for the snapshots that follow. Raises `UnderglassError`."""
+        basis, started = self._basis, self._clock()
+        rows: tuple[Row, ...] = ()
+        error = None
+        with open_reader(self.path) as reader:
+            try:
+                rows = tuple(finding_records(findings(reader)))
+            except QueryFailed as failure:
+                error = str(failure)
+        ended = self._clock()
+        newest = tuple(sorted(rows, key=lambda row: row["last_at"] or "", reverse=True))
+        self._findings = _Findings(
+            basis, newest, error, ended + _FINDINGS_PAUSE * (ended - started)
+        )
+
+    def _read(self, reader: Reader, window: Window, found: _Findings) -> Snapshot:
         everything = {"since_ns": None, "session": None}
         totals = Totals(*reader.rows(query("report_totals"), everything).rows[0])
         cost = Cost(*reader.rows(query("report_cost"), everything).rows[0])
         health = _select(reader, HEALTH)
         captures = reader.rows(_PROBES).rows
         coverage = _select(reader, COVERAGE)
-        found = self._look_for_findings(reader, (totals, reader.rows(_STEPS).rows))
+        self._basis = (totals, reader.rows(_STEPS).rows)
         if window.table == FINDINGS.name:
             rows = found.window(window)
         elif window.table == HEALTH.name:
             rows = Rows(HEALTH.name, health, len(health))
         else:
             rows = _window(reader, TABLES[window.table], window)
-        snapshot = Snapshot(
+        return Snapshot(
             window=window,
             source=reader.source,
             rows=rows,
@@ -156,39 +177,19 @@ class StoreFeed:
             hooked=sum(row["status"] == "hooked" for row in coverage),
             not_hooked=tuple(row for row in coverage if row["status"] != "hooked"),
         )
-        return snapshot, not found.outdated
-
-    def _look_for_findings(self, reader: Reader, basis: Any) -> _Findings:
-        """Findings, anew when their `basis` changed and the last look has been paid for."""
-        last = self._findings
-        started = self._clock()
-        if last is not None and (last.basis == basis or started < last.not_before):
-            return replace(last, outdated=last.basis != basis)
-        rows: tuple[Row, ...] = ()
-        error = None
-        try:
-            rows = tuple(reversed(finding_records(findings(reader))))
-        except QueryFailed as failure:
-            error = str(failure)
-        ended = self._clock()
-        pause = _FINDINGS_SHARE * (ended - started)
-        self._findings = _Findings(basis, rows, error, ended + pause)
-        return self._findings
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was found in what `basis` sums up. `outdated`: there is more by now."""
+    """What was found in what `basis` sums up, newest first. Not anew before `not_before`."""
 
     basis: Any
     rows: tuple[Row, ...]
     error: str | None
     not_before: float
-    outdated: bool = False
 
     def window(self, window: Window) -> Rows:
         inside = [row for row in self.rows if window.session_id in (None, row["session_id"])]
-        inside.sort(key=lambda row: row["last_at"] or "", reverse=True)
         return Rows(FINDINGS.name, tuple(inside[: window.max_rows]), len(inside), self.error)
 
 

@@ -243,6 +243,12 @@ class Stage:
             await self.app.workers.wait_for_complete()
             await self.pilot.pause()
 
+    async def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size."""
+        await self.pilot.resize_terminal(width, height)
+        while self.rows.size.width != width:
+            await self.pilot.pause()
+
     async def still(self) -> str:
         """The screen once the footer, too, has followed the focus."""
         await self.pilot.pause()

@@ -278,12 +278,10 @@ def test_narrow_screens_keep_what_matters_most(demo: Path) -> None:
         assert always <= set(stage.rows.visible_columns)
         narrow = len(stage.rows.visible_columns)
         rows = stage.rows.rows
-        await stage.pilot.resize_terminal(160, 30)
-        await stage.settle()
+        await stage.resize(160, 30)
         assert len(stage.rows.visible_columns) > narrow
         assert stage.rows.rows is rows, "the rows stay, only the columns change"
-        await stage.pilot.resize_terminal(40, 12)
-        await stage.settle()
+        await stage.resize(40, 12)
         assert all(len(line) <= 40 for line in stage.lines)
         assert "started_at" in stage.rows.visible_columns
 

@@ -20,7 +20,10 @@ from tui.snapshot import Losses, Rows, Snapshot, StoreFeed, Window, losses
 
 
 def take(path: Path, window: Window | None = None) -> Snapshot:
-    found = StoreFeed(path).take(window or Window())
+    feed = StoreFeed(path)
+    feed.take(Window("health"))
+    feed.look_for_findings()
+    found = feed.take(window or Window())
     assert found is not None
     return found
 
@@ -77,13 +80,24 @@ def test_findings_wait_until_the_last_look_is_paid_for(
 
     monkeypatch.setattr(snapshots, "findings", slow)
     feed = StoreFeed(path, clock=lambda: now)
-    assert feed.take(Window()) is not None
+    assert not feed.findings_due, "nothing was seen yet"
+    first = feed.take(Window())
+    assert first is not None
+    assert first.finding_count is None, "the first screen does not wait for them"
+    assert feed.findings_due
+    feed.look_for_findings()
+    assert not feed.findings_due
+    second = feed.take(Window())
+    assert second is not None
+    assert second.finding_count == 0
     make_store(path, Batch(calls=[call("later")]))
     assert feed.take(Window()) is not None
-    assert looks == [0.0], "too early to look again"
+    assert not feed.findings_due, "too early to look again"
     now = 100.0
-    assert feed.take(Window()) is not None, "what is owed is not forgotten"
+    assert feed.findings_due
+    feed.look_for_findings()
     assert looks == [0.0, 100.0]
+    assert feed.take(Window()) is not None
     assert feed.take(Window()) is None
 
 
