@@ -235,8 +235,12 @@ RAW_TRACEPOINT_PROBE(sched_process_exec) {
         lifecycle_ring.ringbuf_submit(event, 0);
     }
     count(COUNT_PROCESS_EVENTS, 1);
-    walk_path(kernel_u64(mm + MM_EXE_FILE) + FILE_F_PATH, PATH_EXECUTABLE, pid, start_ns);
-    walk_path(kernel_u64(task + TASK_FS) + FS_PWD, PATH_WORKING_DIRECTORY, pid, start_ns);
+    u64 paths[2];
+    paths[PATH_EXECUTABLE] = kernel_u64(mm + MM_EXE_FILE) + FILE_F_PATH;
+    paths[PATH_WORKING_DIRECTORY] = kernel_u64(task + TASK_FS) + FS_PWD;
+#pragma clang loop unroll(disable)
+    for (u32 which = 0; which < 2; which++)
+        walk_path(paths[which & 1], which, pid, start_ns);
     return 0;
 }
 

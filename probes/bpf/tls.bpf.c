@@ -310,9 +310,7 @@ int call_return(struct pt_regs *ctx) {
             break;
         if (frame->sp == entry_sp) {
             call = *frame;
-            frame->sp = 0;
-            if (i == 0)
-                stacks.delete(&id);
+            frame->sp = 0; /* the thread's next call takes the entry again */
             break;
         }
         wrapper = *frame;
