@@ -141,7 +141,8 @@ class CallTracker:
         whole = (
             exchange.request_end.complete and not call.content.failed and not call.content.capped
         )
-        request = call.api.parse_request(exchange.request, body)
+        # What is around a hole may well parse, as something that nobody asked.
+        request = call.api.parse_request(exchange.request, body) if whole else None
         if request is None and whole:
             exchange.state = None  # not of that API's shape after all
             return
@@ -357,14 +358,14 @@ class CallTracker:
         self._calls[row.call_id] = row
         self._remember(exchange, call, row, response)
         for index, tool_call in enumerate(response.tool_calls):
-            arguments = canonical_arguments(tool_call.arguments)
+            arguments = self._redact(canonical_arguments(tool_call.arguments))
             tool = ToolCallRow(
                 tool_call_id=tool_call.tool_call_id or f"{row.call_id}#{index}",
                 session_id=row.session_id,
                 call_id=row.call_id,
                 name=tool_call.name,
-                arguments=self._redact(arguments) if self._content else None,
-                arguments_hash=arguments_hash(tool_call.arguments),
+                arguments=arguments if self._content else None,
+                arguments_hash=arguments_hash(arguments),
                 result_preview=None,
                 result_hash=None,
                 is_error=None,
@@ -401,13 +402,11 @@ class CallTracker:
         tool = self._unanswered.pop((session_id, result.tool_call_id), None)
         if tool is None:
             return
-        preview = None
-        if self._content:
-            preview = self._redact(result.text)[:PREVIEW_CHARACTERS]
+        text = self._redact(result.text)
         self._tools[tool.call_id, tool.tool_call_id] = replace(
             tool,
-            result_preview=preview,
-            result_hash=result_hash(result.text),
+            result_preview=text[:PREVIEW_CHARACTERS] if self._content else None,
+            result_hash=result_hash(text),
             is_error=result.is_error,
             result_ns=started_ns,
             result_call_id=call_id,

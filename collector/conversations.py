@@ -33,19 +33,29 @@ def digest(*parts: bytes) -> str:
 
 
 class _Known:
-    """The most recent keys; forgetting one only means that its row is offered again."""
+    """The most recent keys, each with a value; forgetting one only offers its row again."""
 
     def __init__(self) -> None:
-        self._keys: OrderedDict[str, None] = OrderedDict()
+        self._values: OrderedDict[str, str] = OrderedDict()
+
+    def get(self, key: str) -> str | None:
+        """The value of a known key."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def put(self, key: str, value: str) -> None:
+        """Remember a key; the oldest goes when there are too many."""
+        self._values[key] = value
+        if len(self._values) > _KNOWN_LIMIT:
+            self._values.popitem(last=False)
 
     def add(self, key: str) -> bool:
         """True when the key is new."""
-        if key in self._keys:
-            self._keys.move_to_end(key)
+        if self.get(key) is not None:
             return False
-        self._keys[key] = None
-        if len(self._keys) > _KNOWN_LIMIT:
-            self._keys.popitem(last=False)
+        self.put(key, key)
         return True
 
 
@@ -114,13 +124,23 @@ class Conversations:
         return node
 
     def _store(self, kind: str, entry: Json, batch: Batch) -> str:
+        """The hash of the redacted content, so that a replay of masked frames gives the same."""
         body = _dump(entry)
-        content_hash = digest(kind.encode(), body)
-        if self._known_contents.add(content_hash):
-            text = self._redact(body.decode("utf-8", "replace")) if self._content else None
+        seen = digest(kind.encode(), body)
+        content_hash = self._known_contents.get(seen)
+        if content_hash is None:
+            text = self._redact(body.decode("utf-8", "replace"))
+            content_hash = digest(kind.encode(), text.encode("utf-8", "surrogatepass"))
             batch.contents.append(
-                ContentRow(content_hash, kind, _role(kind, entry), len(body), text)
+                ContentRow(
+                    content_hash,
+                    kind,
+                    _role(kind, entry),
+                    len(body),
+                    text if self._content else None,
+                )
             )
+            self._known_contents.put(seen, content_hash)
         return content_hash
 
 

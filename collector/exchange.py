@@ -2,7 +2,12 @@
 
 In: chunks and gaps of one connection's two directions. Out: calls on an `ExchangeObserver`, in
 order. A response belongs to the oldest request without one; where bytes are missing, what can
-no longer be known for certain is ended as incomplete rather than paired by guess.
+no longer be known for certain is ended as incomplete rather than paired by guess:
+
+- Lost responses: whatever was asked before may have its answer in the hole, so all of it ends.
+- Lost requests: their answers are still to come, so a request behind the hole is `doubtful`. It
+  is not when an answer that nobody known asked for has come since: a client that does not
+  pipeline waits for the answer before it asks again.
 """
 
 from __future__ import annotations
@@ -32,7 +37,10 @@ _DECIDE_BYTES = 24
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its response, as far as they were seen. `state` is the observer's own."""
+    """One request and its response, as far as they were seen. `state` is the observer's own.
+
+    `doubtful`: the next response may answer another request, which was lost.
+    """
 
     connection: ConnectionKey
     number: int
@@ -41,7 +49,7 @@ class Exchange:
     response: ResponseHead | None = None
     response_end: MessageEnd | None = None
     first_byte_ns: int | None = None
-    request_gap_after: bool = False
+    doubtful: bool = False
     state: Any = None
 
     @property
@@ -113,8 +121,10 @@ class HttpConnection:
         self._sending: Exchange | None = None
         self._answering: Exchange | None = None
         self._numbered = 0
-        self._pipelined = False
-        self._response_gap = False
+        self._heads_asked = 0  # responses begun by the feed that is being read
+        self._pipelined = False  # for certain: one request was sent before another's answer began
+        self._doubt = False  # a request may have been lost of which the answer did not come
+        self._unclaimed = False  # since the last request came what no known request asked for
         self._undecided: list[tuple[int, bytes, int]] = []
 
     # Protocol
@@ -144,6 +154,7 @@ class HttpConnection:
         if direction == Direction.WRITE:
             self._request_events(self._requests.feed(data, ktime_ns), ktime_ns)
         else:
+            self._heads_asked = 0
             if self._answering is None and self._outstanding:
                 following = self._outstanding[0]
                 if following.first_byte_ns is None:
@@ -160,22 +171,15 @@ class HttpConnection:
         if self.verdict != "client":
             return
         if direction == Direction.WRITE:
-            inside = self._sending is not None
             self._request_events(self._requests.gap(length, ktime_ns), ktime_ns)
-            if not (inside and self._sending is not None):
-                for exchange in self._outstanding:
-                    exchange.request_gap_after = True
-                if self._pipelined:
-                    self._abandon(ktime_ns)
+            if not self._requests.in_step and not self._unclaimed:
+                self._doubt = True
         else:
-            inside = self._answering is not None
             self._response_events(self._responses.gap(length, ktime_ns), ktime_ns)
-            if not (inside and self._answering is not None):
-                self._response_gap = True
-                if self._pipelined or any(
-                    exchange.request_gap_after for exchange in self._outstanding
-                ):
-                    self._abandon(ktime_ns)
+            if not self._responses.in_step:
+                self._unclaimed = True
+                self._doubt = self._doubt or self._pipelined
+                self._abandon(ktime_ns)
 
     def close(self, ktime_ns: int) -> None:
         """Nothing follows."""
@@ -192,16 +196,10 @@ class HttpConnection:
     # Pairing
 
     def _method_of_next_response(self) -> str | None:
-        following = self._next_exchange()
-        return following.request.method if following else None
-
-    def _next_exchange(self) -> Exchange | None:
-        """The request that the response now beginning answers."""
-        if not self._outstanding:
+        position, self._heads_asked = self._heads_asked, self._heads_asked + 1
+        if position >= len(self._outstanding) or self._outstanding[position].doubtful:
             return None
-        # After a gap the responses of all but the newest request are in the gap: on a connection
-        # without pipelining a request is sent only when the one before it is answered.
-        return self._outstanding[-1] if self._response_gap else self._outstanding[0]
+        return self._outstanding[position].request.method
 
     def _abandon(self, ktime_ns: int) -> None:
         while self._outstanding:
@@ -220,10 +218,10 @@ class HttpConnection:
                 if self._sending is not None:
                     self._observer.request_body(self._sending, event.data)
             elif isinstance(event, RequestHead):
-                waiting = self._outstanding and not self._outstanding[-1].request_gap_after
-                if waiting or self._answering is not None:
-                    self._pipelined = True
-                exchange = Exchange(self.key, self._numbered, event)
+                if self._unclaimed and not self._pipelined:
+                    self._doubt = False
+                self._unclaimed = False
+                exchange = Exchange(self.key, self._numbered, event, doubtful=self._doubt)
                 self._numbered += 1
                 self._counters.exchanges += 1
                 self._outstanding.append(exchange)
@@ -236,6 +234,8 @@ class HttpConnection:
                     self._observer.request_ended(sent)
                     if sent.response_end is not None:
                         self._end(sent, ktime_ns)
+                else:
+                    self._counters.undecoded("request_abandoned", event.wire_bytes)
             elif isinstance(event, Skipped):
                 self._counters.undecoded(event.reason, event.length)
 
@@ -263,14 +263,14 @@ class HttpConnection:
                 self._abandon(ktime_ns)
 
     def _begin_response(self, head: ResponseHead, ktime_ns: int) -> None:
-        exchange = self._next_exchange()
-        if exchange is None:
+        if self._doubt or not self._outstanding:
+            self._unclaimed = True
+        if not self._outstanding or self._outstanding[0].doubtful:
             self._counters.orphan_responses += 1
+            self._abandon(ktime_ns)
             return
-        while self._outstanding[0] is not exchange:
-            self._end(self._outstanding.popleft(), ktime_ns)
-        self._outstanding.popleft()
-        self._response_gap = False
+        exchange = self._outstanding.popleft()
+        self._pipelined = self._pipelined or bool(self._outstanding)
         exchange.response = head
         if exchange.first_byte_ns is None:
             exchange.first_byte_ns = head.ktime_ns

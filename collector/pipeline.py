@@ -141,14 +141,15 @@ class Pipeline:
     # Byte streams
 
     def _tls_data(self, event: TlsData) -> None:
+        key = event.connection
+        connection = self._connections.get(key)
         for item in self._streams.data(event):
-            connection = self._connections.get(item.connection)
             if connection is None:
-                connection = HttpConnection(item.connection, self._calls, self._http)
-                self._connections[item.connection] = connection
-            self._take_item(connection, item)
+                connection = HttpConnection(key, self._calls, self._http)
+                self._connections[key] = connection
+            self._take_item(connection, item)  # which may stop following it
             if connection.verdict in _HOPELESS:
-                self._stop_following(item.connection, connection.verdict or "")
+                self._stop_following(key, connection.verdict or "")
 
     @staticmethod
     def _take_item(connection: HttpConnection, item: StreamChunk | StreamGap) -> None:

@@ -41,6 +41,7 @@ FIELDS: dict[str, tuple[str, str]] = {
 
 _STRUCT, _UNION = 4, 5
 _TRANSPARENT = frozenset({8, 9, 10, 11, 18})  # typedef, volatile, const, restrict, type_tag
+_MOST_QUALIFIERS = 64
 # Words of a record by kind: its own, and those of each member, value or parameter.
 _FIXED_WORDS = [3] * 32
 _MEMBER_WORDS = [0] * 32
@@ -68,6 +69,7 @@ class Btf:
         self._strings = blob[header + strings : header + strings + strings_size]
         self._words = words = memoryview(blob)[start : start + types_size].cast("I")
         wanted = {self._strings.find(b"\0" + name.encode() + b"\0") + 1: name for name in structs}
+        wanted.pop(0, None)  # a name that occurs nowhere; 0 is the name of the anonymous
         self.structs: dict[str, int] = {}  # name -> word index of its record
         self._records = [0]  # type id -> word index of its record
         append, fixed, per_member = self._records.append, _FIXED_WORDS, _MEMBER_WORDS
@@ -104,28 +106,32 @@ class Btf:
 
     def _resolve(self, type_id: int) -> int:
         """Word index of a type, seen through typedefs and qualifiers."""
-        while True:
+        for _ in range(_MOST_QUALIFIERS):
             at = self._records[type_id]
             if self._words[at + 1] >> 24 & 0x1F not in _TRANSPARENT:
                 return at
             type_id = self._words[at + 2]
+        raise ValueError("a type that is defined by itself")
 
     def offsets(self, fields: dict[str, tuple[str, str]]) -> dict[str, int]:
         """Byte offset of each field. Raises BtfUnavailable for one that the kernel lacks."""
-        result = {}
-        for define, (struct_name, path) in fields.items():
-            at, offset = self.structs.get(struct_name), 0
-            for name in path.split("."):
-                found = self._member(at, name) if at is not None else None
-                if found is None:
-                    raise BtfUnavailable(
-                        f"this kernel's BTF has no {struct_name}.{path}",
-                        hint="report the kernel version; capture needs Linux 5.8 or newer",
-                    )
-                offset += found[0]
-                at = self._resolve(found[1])
-            result[define] = offset
-        return result
+        try:
+            return {define: self._offset(*field) for define, field in fields.items()}
+        except (IndexError, ValueError, RecursionError) as error:
+            raise BtfUnavailable("kernel BTF is damaged", hint="use a kernel with BTF") from error
+
+    def _offset(self, struct_name: str, path: str) -> int:
+        at, offset = self.structs.get(struct_name), 0
+        for name in path.split("."):
+            found = self._member(at, name) if at is not None else None
+            if found is None:
+                raise BtfUnavailable(
+                    f"this kernel's BTF has no {struct_name}.{path}",
+                    hint="report the kernel version; capture needs Linux 5.8 or newer",
+                )
+            offset += found[0]
+            at = self._resolve(found[1])
+        return offset
 
 
 def kernel_offsets() -> dict[str, int]:

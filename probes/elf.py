@@ -56,7 +56,7 @@ class ElfFile:
                 raise NotElf("empty file") from error
         try:
             self._read_header()
-        except (NotElf, struct.error, IndexError) as error:
+        except (NotElf, struct.error, OverflowError) as error:
             self.data.close()
             raise NotElf(str(error)) from error
 
@@ -128,6 +128,8 @@ class ElfFile:
             if section[1] not in (_SYMTAB, _DYNSYM) or section[6] >= len(self._sections):
                 continue
             strings = self._sections[section[6]]
+            if max(section[4] + section[5], strings[4] + strings[5]) > len(self.data):
+                continue  # a damaged file
             for name in wanted:
                 if name.decode() not in found:
                     symbol = self._function(section, strings, name)
@@ -145,7 +147,7 @@ class ElfFile:
         if name_at < 0:
             return None
         needle = struct.pack("<I", name_at + 1 - strings_at)
-        at, end = symbols_at, symbols_at + symbols_size
+        at, end = symbols_at, symbols_at + symbols_size - symbols_size % _SYMBOL.size
         while (at := data.find(needle, at, end)) >= 0:
             if (at - symbols_at) % _SYMBOL.size:
                 at += 1

@@ -118,7 +118,7 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
     from collector.writer import BatchWriter
 
     info = observe(what.description, __version__)
-    redactor = Redactor(salt)
+    redactor = Redactor(salt, bodies=what.recording is not None)
     summary = Summary()
     store = Store.open(what.store, content=what.content) if what.store is not None else None
     recording = RecordingWriter(what.recording, info) if what.recording is not None else None

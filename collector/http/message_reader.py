@@ -64,6 +64,11 @@ class MessageReader(ABC):
         return self._wire_bytes + len(self._buffer)
 
     @property
+    def in_step(self) -> bool:
+        """Is it known where the next message begins?"""
+        return self._in_step
+
+    @property
     def looks_like_http(self) -> bool | None:
         """Do the first bytes fed begin an HTTP/1 message? None: not known yet.
 

@@ -244,6 +244,7 @@ static __always_inline void emit(u64 id, struct call_frame *call, u64 length) {
         position += CHUNK;
         left -= CHUNK;
     }
+    /* The three sizes are written out: BCC rewrites reservations only outside of macros. */
     u64 size = left;
     asm volatile("" : "+r"(size));
     if (size == 0)

@@ -380,6 +380,27 @@ def test_random_loss_never_pairs_a_response_with_another_request(segments: list[
     check_nothing_is_mixed(play(segments))
 
 
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_loss_costs_at_most_the_exchange_after_it(data: st.DataObject) -> None:
+    segments: list[Segment] = []
+    for direction, content in in_turn(TURNS[:2]):
+        cuts = data.draw(st.sets(st.integers(1, len(content) - 1), max_size=3))
+        segments += [(direction, part, data.draw(st.booleans())) for part in pieces(content, cuts)]
+    segments += [(direction, content, True) for direction, content in in_turn(TURNS[2:])]
+    capture = play(segments)
+    check_nothing_is_mixed(capture)
+    assert capture.log.seen[-1].exchange.request.target == "/delta"
+    assert capture.log.seen[-1].exchange.complete
+
+
+def test_pipelined_answers_in_one_read_go_by_their_own_methods() -> None:
+    head = http_request("/a", method="HEAD")
+    answers = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + reply("B")
+    capture = Capture().sends(head + post("b")).receives(answers)
+    assert capture.log.lines[-4:] == ["0 < 200", "0 < complete", "1 < 200", "1 < complete B"]
+
+
 @given(losses())
 @settings(max_examples=60, deadline=None)
 def test_without_loss_every_exchange_is_complete(segments: list[Segment]) -> None:

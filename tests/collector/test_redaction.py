@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.redaction import Redactor
@@ -330,6 +330,8 @@ def test_any_stream_keeps_its_length_and_is_left_alone_by_a_second_pass(
 
 
 @given(st.integers(0, 255), st.binary(max_size=200))
+@example(frames.PROCESS_SEEN, b"[]")
+@example(frames.PROCESS_SEEN, b"{")
 def test_frames_of_any_bytes_never_raise(kind: int, rest: bytes) -> None:
     header = frames.HEADER.pack(frames.HEADER.size + len(rest), kind, frames.VERSION, 0, 0)
     result = Redactor(SALT).frame(header + rest)
@@ -449,3 +451,26 @@ def test_any_text_survives(words: str) -> None:
     redactor = Redactor(SALT)
     assert redactor.redact_text(words) == words or "*" in redactor.redact_text(words)
     assert len(redactor.redact_text("sk-" + words)) >= 3
+
+
+def without_bodies(*reads: bytes) -> list[bytes]:
+    redactor = Redactor(SALT, bodies=False)
+    return [payload(redactor.frame(tls_data(read))) for read in reads if read]
+
+
+def test_without_bodies_a_head_is_masked_wherever_it_is_cut() -> None:
+    for cut in range(len(HEAD)):
+        result = b"".join(without_bodies(HEAD[:cut], HEAD[cut:]))
+        assert len(result) == len(HEAD)
+        for secret in HEAD_SECRETS:
+            assert secret not in result
+
+
+def test_without_bodies_a_body_passes_and_the_next_head_is_masked() -> None:
+    body = b'{"text": "sk-0123456789abcdefghij"}'
+    first = b"POST / HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    following = b"GET / HTTP/1.1\r\nAuthorization: Bearer secret-of-the-next-one\r\n\r\n"
+    result = without_bodies(first, body, following)
+    assert result[:2] == [first, body]
+    assert len(result[2]) == len(following)
+    assert b"secret-of-the-next-one" not in result[2]

@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import json
+import zlib
+
+import pytest
+
+from collector import calls as calls_module
+from collector.calls import CallTracker
+from collector.exchange import HttpConnection, HttpCounters
+from collector.processes import ProcessTable
+from collector.redaction import Redactor
+from collector.rows import Batch, CallRow, ToolCallRow
+from probes.events import ConnectionKey, Direction
+from tests.frames import (
+    CONNECTION,
+    INFO,
+    SALT,
+    answer,
+    ask,
+    assistant,
+    http_request,
+    http_response,
+    overloaded,
+    streamed_answer,
+    text,
+    tool_result,
+    tool_use,
+    user,
+)
+
+
+class Tracked:
+    """Connections whose exchanges a `CallTracker` follows; takes rows when asked."""
+
+    def __init__(self, *, content: bool = True) -> None:
+        self.undecoded: list[tuple[str, int]] = []
+        self.interest: list[bool] = []
+        self.tracker = CallTracker(
+            INFO,
+            ProcessTable(INFO),
+            self,
+            Redactor(SALT).redact_text,
+            content=content,
+            undecoded=lambda reason, length: self.undecoded.append((reason, length)),
+        )
+        self.connections: dict[ConnectionKey, HttpConnection] = {}
+        self.at = 0
+
+    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool) -> None:
+        self.interest.append(is_call)
+
+    def _connection(self, key: ConnectionKey) -> HttpConnection:
+        if key not in self.connections:
+            self.connections[key] = HttpConnection(key, self.tracker, HttpCounters())
+        return self.connections[key]
+
+    def sends(self, data: bytes, key: ConnectionKey = CONNECTION) -> Tracked:
+        self.at += 1000
+        self._connection(key).chunk(Direction.WRITE, data, self.at)
+        return self
+
+    def receives(self, data: bytes, key: ConnectionKey = CONNECTION) -> Tracked:
+        self.at += 1000
+        self._connection(key).chunk(Direction.READ, data, self.at)
+        return self
+
+    def loses(self, direction: Direction, length: int) -> Tracked:
+        self._connection(CONNECTION).gap(direction, length, self.at)
+        return self
+
+    def closes(self) -> Tracked:
+        self._connection(CONNECTION).close(self.at)
+        return self
+
+    def call(self) -> CallRow:
+        (row,) = self.tracker.take().calls
+        return row
+
+
+def test_a_call_is_written_when_asked_at_its_first_token_and_at_its_end() -> None:
+    tracked = Tracked().sends(ask([user("hello")], stream=True))
+    running = tracked.call()
+    assert (running.status, running.stream, running.request_model) == (
+        "running",
+        True,
+        "claude-sonnet-4-5",
+    )
+    assert (running.ended_ns, running.input_tokens, running.response_bytes) == (None, None, None)
+    assert tracked.tracker.take().calls == []
+
+    response = streamed_answer(["Good ", "morning"])
+    cut = response.index(b"Good ") + 40
+    first = tracked.receives(response[:cut]).call()
+    assert (first.status, first.call_id) == ("running", running.call_id)
+    assert first.first_token_ns == INFO.wall_ns(2000)
+    assert tracked.tracker.take().calls == []
+
+    done = tracked.receives(response[cut:]).call()
+    assert (done.status, done.complete, done.call_id) == ("ok", True, running.call_id)
+    assert (done.started_ns, done.first_byte_ns, done.first_token_ns, done.ended_ns) == tuple(
+        INFO.wall_ns(at) for at in (1000, 2000, 2000, 3000)
+    )
+    assert done.chunk_ns == (1000, 2000)
+    assert (done.input_tokens, done.output_tokens, done.finish_reason) == (120, 17, "end_turn")
+    assert done.response_bytes == len(response)
+    assert done.request_bytes == len(ask([user("hello")], stream=True))
+    assert (done.provider, done.api, done.host) == (
+        "anthropic",
+        "anthropic.messages",
+        "api.anthropic.com",
+    )
+    assert done.agent == "anthropic-python"
+    assert done.agent_version == "0.75.0"
+    assert tracked.interest == [True]
+
+
+def test_what_is_not_known_stays_none() -> None:
+    row = Tracked().sends(ask([user("a")])).receives(http_response(b'{"type": "odd"}')).call()
+    unknown = (row.model, row.input_tokens, row.output_tokens, row.cost_usd, row.cost_source)
+    assert unknown == (None,) * 5
+    assert (row.finish_reason, row.first_token_ns, row.credential) == (None, None, None)
+
+
+def test_the_key_is_named_by_its_fingerprint() -> None:
+    masked = ask([user("a")]).replace(b"X-Api-Key: sk-ant-api03", b"X-Api-Key: [redacted:0a1b2c3d]")
+    assert Tracked().sends(masked).call().credential == "0a1b2c3d"
+
+
+def test_an_error_is_told_in_the_providers_words() -> None:
+    row = Tracked().sends(ask([user("a")])).receives(overloaded()).call()
+    assert (row.status, row.http_status, row.error_type, row.error_message) == (
+        "error",
+        529,
+        "overloaded_error",
+        "Overloaded",
+    )
+    assert (row.input_tokens, row.cost_usd) == (None, None)
+
+
+def test_an_error_page_of_a_proxy_is_told_by_its_status() -> None:
+    page = http_response(b"<h1>Bad gateway</h1>", "502 Bad Gateway", ["Content-Type: text/html"])
+    row = Tracked().sends(ask([user("a")])).receives(page).call()
+    assert (row.status, row.error_type) == ("error", "502")
+
+
+def test_a_failed_call_that_is_asked_again_is_its_retry() -> None:
+    tracked = Tracked().sends(ask([user("a")])).receives(overloaded())
+    first = tracked.call()
+    second = tracked.sends(ask([user("a")])).receives(overloaded()).call()
+    third = tracked.sends(ask([user("a")])).receives(answer(text("b"))).call()
+    after = tracked.sends(ask([user("a"), assistant(text("b")), user("c")])).call()
+    assert [first.retry_of, second.retry_of, third.retry_of] == [
+        None,
+        first.call_id,
+        second.call_id,
+    ]
+    assert after.retry_of is None
+    assert len({row.session_id for row in (first, second, third, after)}) == 1
+
+
+def test_another_model_is_not_a_retry() -> None:
+    tracked = Tracked().sends(ask([user("a")])).receives(overloaded())
+    tracked.call()
+    assert tracked.sends(ask([user("a")], model="claude-haiku-4-5")).call().retry_of is None
+
+
+def test_a_tool_call_waits_for_its_result() -> None:
+    tracked = Tracked().sends(ask([user("list the files")]))
+    tracked.receives(answer(text("Sure."), tool_use("toolu_1", "ls")))
+    first = tracked.tracker.take()
+    (tool,) = first.tool_calls
+    assert (tool.name, tool.arguments, tool.result_hash) == ("Bash", '{"command":"ls"}', None)
+    assert first.calls[0].tool_call_count == 1
+    assert first.calls[0].finish_reason == "tool_use"
+
+    history = [
+        user("list the files"),
+        assistant(text("Sure."), tool_use("toolu_1", "ls")),
+        tool_result("toolu_1", "README.md\nsrc"),
+    ]
+    tracked.sends(ask(history))
+    batch = tracked.tracker.take()
+    (answered,) = batch.tool_calls
+    assert (answered.call_id, answered.tool_call_id) == (tool.call_id, "toolu_1")
+    assert answered.result_preview == "README.md\nsrc"
+    assert answered.result_hash
+    assert answered.result_call_id == batch.calls[0].call_id
+    assert answered.result_ns == batch.calls[0].started_ns
+
+    # The history is resent with every turn; the result is told once.
+    tracked.receives(answer(text("Two.")))
+    tracked.sends(ask([*history, assistant(text("Two.")), user("thanks")]))
+    assert tracked.tracker.take().tool_calls == []
+
+
+def test_a_long_result_is_previewed() -> None:
+    tracked = Tracked().sends(ask([user("a")])).receives(answer(tool_use("toolu_1", "cat x")))
+    tracked.tracker.take()
+    history = [
+        user("a"),
+        assistant(tool_use("toolu_1", "cat x")),
+        tool_result("toolu_1", "x" * 9000),
+    ]
+    tracked.sends(ask(history))
+    (row,) = tracked.tracker.take().tool_calls
+    assert row.result_preview == "x" * calls_module.PREVIEW_CHARACTERS
+
+
+def test_tool_calls_of_two_sessions_with_one_id_are_not_joined() -> None:
+    tracked = Tracked()
+    other = CONNECTION._replace(handle=99)
+    tracked.sends(ask([user("one")])).sends(ask([user("two")]), other)
+    tracked.receives(answer(tool_use("call_0", "ls"))).receives(
+        answer(tool_use("call_0", "pwd")), other
+    )
+    tracked.tracker.take()
+    history = [user("two"), assistant(tool_use("call_0", "pwd")), tool_result("call_0", "/src")]
+    tracked.sends(ask(history), other)
+    (row,) = tracked.tracker.take().tool_calls
+    assert row.arguments == '{"command":"pwd"}'
+
+
+def test_a_cut_response_is_incomplete_and_counts_what_is_missing() -> None:
+    response = streamed_answer(["Good ", "morning"])
+    at = response.index(b"morning")
+    tracked = Tracked().sends(ask([user("a")], stream=True))
+    tracked.receives(response[:at]).loses(Direction.READ, 7).receives(response[at + 7 :])
+    row = tracked.closes().call()
+    assert (row.status, row.complete, row.lost_bytes) == ("incomplete", False, 7)
+    assert row.first_token_ns is not None
+
+
+def test_a_call_without_an_answer_is_incomplete() -> None:
+    row = Tracked().sends(ask([user("a")])).closes().call()
+    assert (row.status, row.http_status, row.response_bytes) == ("incomplete", None, None)
+
+
+def test_a_request_that_was_not_seen_whole_is_still_a_call() -> None:
+    request = ask([user("a" * 500)])
+    tracked = Tracked().sends(request[:400]).loses(Direction.WRITE, 100).sends(request[500:])
+    row = tracked.receives(answer(text("b"))).call()
+    assert (row.status, row.request_model, row.input_node) == ("incomplete", None, None)
+    assert (row.lost_bytes, row.output_tokens, row.model) == (100, 17, "claude-sonnet-4-5-20250929")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        http_request("/v1/messages", b'{"something": "else"}'),
+        http_request("/v1/messages", b"not json"),
+        http_request("/v1/files", b'{"model": "m", "messages": []}'),
+        http_request("/v1/messages", method="GET"),
+    ],
+)
+def test_other_requests_are_no_calls(request_bytes: bytes) -> None:
+    tracked = Tracked().sends(request_bytes).receives(http_response(b"{}"))
+    assert not tracked.tracker.take()
+    assert tracked.interest == [False]
+
+
+def test_compressed_bodies() -> None:
+    body = ask([user("compress me")]).partition(b"\r\n\r\n")[2]
+    reply = answer(text("done")).partition(b"\r\n\r\n")[2]
+    packed = zlib.compress(body, wbits=31)
+    tracked = Tracked()
+    tracked.sends(http_request(body=packed, headers=["Content-Encoding: gzip"]))
+    tracked.receives(
+        http_response(zlib.compress(reply, wbits=31), headers=["Content-Encoding: gzip"])
+    )
+    row = tracked.call()
+    assert (row.status, row.request_model, row.output_tokens) == ("ok", "claude-sonnet-4-5", 17)
+    assert tracked.undecoded in ([], [("response_body", 0)])
+
+
+def test_a_coding_that_is_not_known_is_counted_and_does_not_stop_the_call() -> None:
+    tracked = Tracked().sends(ask([user("a")]))
+    tracked.receives(http_response(b"?" * 50, headers=["Content-Encoding: x-none"]))
+    row = tracked.call()
+    assert (row.status, row.complete) == ("incomplete", False)
+    assert ("response_body", 50) in tracked.undecoded
+
+
+def test_rate_limits_and_request_ids_of_responses() -> None:
+    headers = ["Anthropic-RateLimit-Tokens-Remaining: 39000", "Retry-After: 7", "Request-Id: req_7"]
+    row = Tracked().sends(ask([user("a")])).receives(http_response(b"{}", headers=headers)).call()
+    assert row.provider_request_id == "req_7"
+    assert json.loads(row.rate_limits or "") == {
+        "anthropic-ratelimit-tokens-remaining": "39000",
+        "retry-after": "7",
+    }
+
+
+def _texts(batch: Batch) -> str:
+    return repr((batch.calls, batch.tool_calls, batch.contents))
+
+
+def test_without_content_no_words_are_kept() -> None:
+    tracked = Tracked(content=False)
+    tracked.sends(ask([user("WORDS question")], metadata={"note": "WORDS note"}))
+    tracked.receives(answer(text("WORDS answer"), tool_use("toolu_1", "echo WORDS")))
+    kept = _texts(tracked.tracker.take())
+    history = [
+        user("WORDS question"),
+        assistant(text("WORDS answer"), tool_use("toolu_1", "echo WORDS")),
+        tool_result("toolu_1", "WORDS out"),
+    ]
+    tracked.sends(ask(history))
+    error = {"type": "error", "error": {"type": "api_error", "message": "WORDS failed"}}
+    tracked.receives(http_response(json.dumps(error).encode(), "500 Oops"))
+    batch = tracked.tracker.take()
+    assert "WORDS" not in kept + _texts(batch)
+    (tool,) = batch.tool_calls
+    assert tool.result_hash
+    assert tool.arguments_hash
+    assert all(row.size_bytes > 0 for row in batch.contents)
+
+
+def test_call_ids_are_the_same_for_the_same_capture_and_differ_within_it() -> None:
+    def ids() -> list[str]:
+        tracked = Tracked()
+        for number in range(3):
+            tracked.sends(ask([user(f"{number}")])).receives(answer(text("b")))
+        tracked.sends(ask([user("x")]), CONNECTION._replace(epoch=2))
+        return [row.call_id for row in tracked.tracker.take().calls]
+
+    assert ids() == ids()
+    assert len(set(ids())) == 4
+
+
+def test_memory_of_unanswered_tool_calls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_module, "UNANSWERED_TOOL_CALLS", 2)
+    tracked = Tracked().sends(ask([user("a")]))
+    uses = [tool_use(f"toolu_{number}", "ls") for number in range(3)]
+    tracked.receives(answer(*uses))
+    tracked.tracker.take()
+    results = [tool_result(f"toolu_{number}", "out") for number in range(3)]
+    tracked.sends(ask([user("a"), assistant(*uses), *results]))
+    rows: list[ToolCallRow] = tracked.tracker.take().tool_calls
+    assert [row.tool_call_id for row in rows] == ["toolu_1", "toolu_2"]
