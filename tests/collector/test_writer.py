@@ -23,7 +23,8 @@ class _Store:
 
 
 def test_refused_batches_are_written_later_and_in_order() -> None:
-    store, complaints = _Store(), []
+    store = _Store()
+    complaints: list[StoreWriteFailed] = []
     writer = BatchWriter(store.write, complaints.append)
     batches = [_batch(value) for value in range(5)]
     writer(batches[0])
