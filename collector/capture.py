@@ -50,6 +50,7 @@ class LiveCapture:
         self._splitter = FrameSplitter()
         self._flushed_at = time.monotonic()
         self.ended = False
+        self.flushes = 0
         self.probe_died = True
 
     def wait_ready(self) -> None:
@@ -108,6 +109,7 @@ class LiveCapture:
         if self._pipeline is not None:
             self._write(self._pipeline.take())
         self._flushed_at = time.monotonic()
+        self.flushes += 1
 
     def stop(self) -> None:
         """Detach, take everything that was captured until then, and write it."""

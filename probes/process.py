@@ -97,7 +97,7 @@ class ProbeProcess:
         self._with_tls: set[int] = set()
         self._stopping = False
         self._next_counters = 0.0
-        self._reader = ReaderPriority(peer_pid(connection))
+        self._reader: ReaderPriority | None = None
 
     # Sending
 
@@ -201,9 +201,11 @@ class ProbeProcess:
             session.ignore(ConnectionKey(*message["connection"]))
         elif operation == "ready":
             self.send(self._state("ready"))
+            self._reader = ReaderPriority(peer_pid(self._socket))
         elif operation == "stop":
             self._stopping = True
-            self._reader.hurry()
+            if self._reader is not None:
+                self._reader.hurry()
 
     def _read_control(self) -> None:
         data = self._socket.recv(65536)
@@ -228,7 +230,8 @@ class ProbeProcess:
             for descriptor, _ in poll.poll(wait_ms):
                 if descriptor == self._socket.fileno():
                     self._read_control()
-            self._reader.adapt(self._session.data_ring)
+            if self._reader is not None:
+                self._reader.adapt(self._session.data_ring)
             wait_ms = POLL_MIN_MS if self.drain() else min(wait_ms * 2, POLL_MAX_MS)
             now = time.monotonic()
             if now >= self._next_counters:

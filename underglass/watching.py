@@ -132,17 +132,18 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
         writer = BatchWriter(store.write, _complain) if store is not None else None
 
         def write(batch: Batch) -> None:
+            nonlocal queries
             summary.add(batch)
             if writer is not None:
                 writer(batch)
+            if queries is None and store is not None and capture.flushes:
+                queries = QueryService(store)  # now there is something to ask for
+                queries.start()
 
         capture = LiveCapture(probe, redactor, pipeline, write, recording)
         capture.wait_ready()
         if held is not None:
             held.release()
-        if store is not None:
-            queries = QueryService(store)
-            queries.start()
         _pump(capture, held, what.seconds)
         capture.stop()
         if writer is not None:

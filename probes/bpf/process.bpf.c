@@ -199,41 +199,30 @@ RAW_TRACEPOINT_PROBE(sched_process_exec) {
     u64 argv_size = kernel_u64(mm + MM_ARG_END) - from;
     u64 kept = argv_size;
     asm volatile("" : "+r"(kept));
-    if (kept <= ARGV_SMALL) {
-        struct process_executed_small *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
-        if (!event) {
-            count(COUNT_PROCESS_LOST_EVENTS, 1);
-            return 0;
-        }
-        if (bpf_probe_read_user(event->argv, kept, (void *)from))
-            kept = 0;
-        fill_executed(&event->head, task, pid, start_ns, argv_size, kept);
-        lifecycle_ring.ringbuf_submit(event, 0);
-    } else if (kept <= ARGV_MEDIUM) {
-        struct process_executed_medium *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
-        if (!event) {
-            count(COUNT_PROCESS_LOST_EVENTS, 1);
-            return 0;
-        }
-        if (bpf_probe_read_user(event->argv, kept, (void *)from))
-            kept = 0;
-        fill_executed(&event->head, task, pid, start_ns, argv_size, kept);
-        lifecycle_ring.ringbuf_submit(event, 0);
-    } else {
-        struct process_executed_large *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
-        if (!event) {
-            count(COUNT_PROCESS_LOST_EVENTS, 1);
-            return 0;
-        }
-        if (kept > ARGV_LARGE) {
-            count(COUNT_PROCESS_TRUNCATED_BYTES, kept - ARGV_LARGE);
-            kept = ARGV_LARGE;
-        }
-        if (bpf_probe_read_user(event->argv, kept, (void *)from))
-            kept = 0;
-        fill_executed(&event->head, task, pid, start_ns, argv_size, kept);
-        lifecycle_ring.ringbuf_submit(event, 0);
+    if (kept > ARGV_LARGE) {
+        count(COUNT_PROCESS_TRUNCATED_BYTES, kept - ARGV_LARGE);
+        kept = ARGV_LARGE;
     }
+    asm volatile("" : "+r"(kept));
+    /* The barriers keep the reservations apart: each must have a constant size. */
+    struct process_executed *event;
+    if (kept <= ARGV_SMALL) {
+        event = lifecycle_ring.ringbuf_reserve(sizeof(struct process_executed_small));
+        asm volatile("");
+    } else if (kept <= ARGV_MEDIUM) {
+        event = lifecycle_ring.ringbuf_reserve(sizeof(struct process_executed_medium));
+        asm volatile("" ::: "memory");
+    } else {
+        event = lifecycle_ring.ringbuf_reserve(sizeof(struct process_executed_large));
+    }
+    if (!event) {
+        count(COUNT_PROCESS_LOST_EVENTS, 1);
+        return 0;
+    }
+    if (kept > ARGV_LARGE || bpf_probe_read_user(event + 1, kept, (void *)from))
+        kept = 0;
+    fill_executed(event, task, pid, start_ns, argv_size, kept);
+    lifecycle_ring.ringbuf_submit(event, 0);
     count(COUNT_PROCESS_EVENTS, 1);
     u64 paths[2];
     paths[PATH_EXECUTABLE] = kernel_u64(mm + MM_EXE_FILE) + FILE_F_PATH;

@@ -244,56 +244,37 @@ static __always_inline void emit(u64 id, struct call_frame *call, u64 length) {
         position += CHUNK;
         left -= CHUNK;
     }
-    /* The three sizes are written out: BCC rewrites reservations only outside of macros. */
     u64 size = left;
     asm volatile("" : "+r"(size));
     if (size == 0)
         return;
-    if (size <= CHUNK_SMALL) {
-        struct tls_data_small *event = data_ring.ringbuf_reserve(sizeof(*event));
-        if (!event) {
-            lost_to_ring(size);
-            return;
-        }
-        fill(&event->head, &key, connection, id, direction, position, call_size, size);
-        if (bpf_probe_read_user(event->data, size, (void *)buffer)) {
-            data_ring.ringbuf_discard(event, RING_NO_WAKEUP);
-            lost_to_fault(size);
-            return;
-        }
-        data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
-        captured(size);
-    } else if (size <= CHUNK_MEDIUM) {
-        struct tls_data_medium *event = data_ring.ringbuf_reserve(sizeof(*event));
-        if (!event) {
-            lost_to_ring(size);
-            return;
-        }
-        fill(&event->head, &key, connection, id, direction, position, call_size, size);
-        if (bpf_probe_read_user(event->data, size, (void *)buffer)) {
-            data_ring.ringbuf_discard(event, RING_NO_WAKEUP);
-            lost_to_fault(size);
-            return;
-        }
-        data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
-        captured(size);
-    } else if (size < CHUNK) {
-        struct tls_data_large *event = data_ring.ringbuf_reserve(sizeof(*event));
-        if (!event) {
-            lost_to_ring(size);
-            return;
-        }
-        fill(&event->head, &key, connection, id, direction, position, call_size, size);
-        if (bpf_probe_read_user(event->data, size, (void *)buffer)) {
-            data_ring.ringbuf_discard(event, RING_NO_WAKEUP);
-            lost_to_fault(size);
-            return;
-        }
-        data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
-        captured(size);
-    } else {
+    if (size >= CHUNK) {
         count(COUNT_TLS_LOST_BYTES_TRUNCATED, size);
+        return;
     }
+    /* The barriers keep the reservations apart: each must have a constant size. */
+    struct tls_data *event;
+    if (size <= CHUNK_SMALL) {
+        event = data_ring.ringbuf_reserve(sizeof(struct tls_data_small));
+        asm volatile("");
+    } else if (size <= CHUNK_MEDIUM) {
+        event = data_ring.ringbuf_reserve(sizeof(struct tls_data_medium));
+        asm volatile("" ::: "memory");
+    } else {
+        event = data_ring.ringbuf_reserve(sizeof(struct tls_data_large));
+    }
+    if (!event) {
+        lost_to_ring(size);
+        return;
+    }
+    fill(event, &key, connection, id, direction, position, call_size, size);
+    if (bpf_probe_read_user(event + 1, size, (void *)buffer)) {
+        data_ring.ringbuf_discard(event, RING_NO_WAKEUP);
+        lost_to_fault(size);
+        return;
+    }
+    data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
+    captured(size);
 }
 
 int call_return(struct pt_regs *ctx) {
