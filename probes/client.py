@@ -61,13 +61,13 @@ class ProbeClient:
         self.socket.sendall(frames.control(operation, **arguments))
 
     def ignore(self, connection: ConnectionKey) -> None:
-        """Ask the kernel to stop copying a connection; dropped when the probe is busy."""
+        """Ask the kernel to stop copying a connection; not heard when the probe is busy or gone."""
         try:
             self.socket.send(
                 frames.control("ignore", connection=list(connection)), socket.MSG_DONTWAIT
             )
-        except BlockingIOError:
-            pass  # the bytes keep coming and are counted as unwanted
+        except OSError:
+            pass  # what still comes is counted as unwanted
 
     def receive(self) -> bytes:
         """Bytes of frames; empty when the probe process has ended."""

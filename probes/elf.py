@@ -121,11 +121,16 @@ class ElfFile:
         return None
 
     def functions(self, names: Iterable[str]) -> dict[str, Symbol]:
-        """The defined functions with these names, from .dynsym and .symtab."""
+        """The defined functions with these names: from .dynsym, or if none is there .symtab.
+
+        The second may be tens of megabytes that nobody has read yet; an agent that was just
+        started will not wait for it.
+        """
         wanted = [name.encode() for name in names]
         found: dict[str, Symbol] = {}
-        for section in self._sections:
-            if section[1] not in (_SYMTAB, _DYNSYM) or section[6] >= len(self._sections):
+        tables = [one for one in self._sections if one[1] in (_SYMTAB, _DYNSYM)]
+        for section in sorted(tables, key=lambda one: one[1] != _DYNSYM):
+            if found or section[6] >= len(self._sections):
                 continue
             strings = self._sections[section[6]]
             if max(section[4] + section[5], strings[4] + strings[5]) > len(self.data):

@@ -119,7 +119,7 @@ sys.exit(held.poll())
 
 
 def test_standard_streams_group_and_descriptors_are_the_commands_own() -> None:
-    probe = "cat; echo to-err >&2; ls /proc/self/fd | wc -l; ps -o pgid= -p $$; exit 7"
+    probe = "cat; echo to-err >&2; ls /proc/self/fd | wc -l; cut -d' ' -f5 /proc/$$/stat; exit 7"
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT, "sh", "-c", probe],
         input=b"line one\nline two \xff\n",

@@ -1,4 +1,8 @@
 // Streamed calls by fetch, two at a time, each answer printed with the token that was sent.
+// With a second argument it first waits for the end of its standard input.
+import {readFileSync} from "node:fs";
+
+if (process.argv[3]) readFileSync(0);
 const base = process.env.OPENAI_BASE_URL;
 const rounds = Number(process.argv[2]);
 

@@ -1,4 +1,7 @@
-"""Many requests on one connection that are no LLM calls, then one call on another."""
+"""Requests on one connection that are no LLM calls, then one call on another.
+
+Goes on until the file named by the first argument exists, then for as many as the second says.
+"""
 
 import http.client
 import os
@@ -10,9 +13,17 @@ from openai import OpenAI
 
 url = urlsplit(os.environ["OPENAI_BASE_URL"])
 other = http.client.HTTPSConnection(url.hostname, url.port, context=ssl.create_default_context())
-for _ in range(int(sys.argv[1])):
+
+
+def request() -> None:
     other.request("GET", "/v1/models")
     other.getresponse().read()
+
+
+while not os.path.exists(sys.argv[1]):
+    request()
+for _ in range(int(sys.argv[2])):
+    request()
 OpenAI().chat.completions.create(
     model="gpt-4o-mini", messages=[{"role": "user", "content": "id=other"}]
 )
