@@ -14,7 +14,7 @@ import orjson
 
 from collector.http.events import RequestHead, ResponseHead
 from collector.llm.body import BodyDecoder, joined
-from collector.llm.endpoint import path_of, provider_of
+from collector.llm.endpoint import PostedTo
 from collector.llm.fields import count, dump, mapping, objects, parse_object, text, text_parts, word
 from collector.llm.model import Json, JsonObject, LlmRequest, ToolCall, ToolResult, Usage
 
@@ -35,18 +35,12 @@ _DELTAS = {
 }
 
 
-class AnthropicMessages:
+class AnthropicMessages(PostedTo):
     """The `Api` of Anthropic and of servers that speak its format."""
 
     name = "anthropic.messages"
-
-    def matches(self, head: RequestHead) -> bool:
-        """Could this request be a call of this API?"""
-        return head.method == "POST" and _PATH.search(path_of(head)) is not None
-
-    def provider(self, head: RequestHead) -> str:
-        """The provider behind the host; `anthropic` for hosts not listed."""
-        return provider_of(head, "anthropic")
+    path = _PATH
+    native_provider = "anthropic"
 
     def parse_request(
         self,

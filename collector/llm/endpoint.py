@@ -6,6 +6,8 @@ OpenTelemetry's `gen_ai.provider.name` values; providers it does not list follow
 
 from __future__ import annotations
 
+import re
+
 from collector.http.events import RequestHead, header
 
 PROVIDERS = (
@@ -69,3 +71,18 @@ def provider_of(head: RequestHead, native: str) -> str:
         if host.endswith(suffix) and host[-len(suffix) - 1 : -len(suffix)] in ("", ".", "-"):
             return provider
     return native
+
+
+class PostedTo:
+    """`matches` and `provider` of an `Api` that is a POST to one path of any host."""
+
+    path: re.Pattern[str]
+    native_provider: str  # for hosts that `PROVIDERS` does not list
+
+    def matches(self, head: RequestHead) -> bool:
+        """Could this request be a call of this API?"""
+        return head.method == "POST" and self.path.search(path_of(head)) is not None
+
+    def provider(self, head: RequestHead) -> str:
+        """The provider behind the host."""
+        return provider_of(head, self.native_provider)

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from collector.http.events import RequestHead, ResponseHead
 from collector.llm.body import BodyDecoder, joined
-from collector.llm.endpoint import path_of, provider_of
+from collector.llm.endpoint import PostedTo
 from collector.llm.fields import (
     dump,
     mapping,
@@ -28,18 +28,12 @@ _PATH = re.compile(r"(?:^|/)chat/completions$")
 _GENERATED = ("content", "reasoning_content", "reasoning", "reasoning_text", "refusal")
 
 
-class OpenAiChat:
+class OpenAiChat(PostedTo):
     """The `Api` of OpenAI, Azure and the many servers that speak its format."""
 
     name = "openai.chat"
-
-    def matches(self, head: RequestHead) -> bool:
-        """Could this request be a call of this API?"""
-        return head.method == "POST" and _PATH.search(path_of(head)) is not None
-
-    def provider(self, head: RequestHead) -> str:
-        """The provider behind the host; `openai` for hosts not listed."""
-        return provider_of(head, "openai")
+    path = _PATH
+    native_provider = "openai"
 
     def parse_request(
         self,

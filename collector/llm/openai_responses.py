@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from collector.http.events import RequestHead, ResponseHead
 from collector.llm.body import BodyDecoder, joined
-from collector.llm.endpoint import path_of, provider_of
+from collector.llm.endpoint import PostedTo
 from collector.llm.fields import dump, mapping, objects, parse_object, text, text_parts, word
 from collector.llm.model import Json, JsonObject, LlmRequest, ToolCall, ToolResult, Usage
 from collector.llm.openai_usage import usage_of
@@ -48,18 +48,12 @@ _DELTAS: dict[object, tuple[str, str, str, str, str]] = {
 }
 
 
-class OpenAiResponses:
+class OpenAiResponses(PostedTo):
     """The `Api` of OpenAI's Responses, also Azure's, Codex's and OpenRouter's."""
 
     name = "openai.responses"
-
-    def matches(self, head: RequestHead) -> bool:
-        """Could this request be a call of this API?"""
-        return head.method == "POST" and _PATH.search(path_of(head)) is not None
-
-    def provider(self, head: RequestHead) -> str:
-        """The provider behind the host; `openai` for hosts not listed."""
-        return provider_of(head, "openai")
+    path = _PATH
+    native_provider = "openai"
 
     def parse_request(
         self,
