@@ -53,22 +53,15 @@ def store_path(given: str | None) -> Path:
 
 
 def make_private(directory: Path) -> None:
-    """Create a directory for the invoking user alone."""
-    who = invoker()
-    missing = []
-    at = directory
-    while not at.exists():
-        missing.append(at)
-        at = at.parent
-    for path in reversed(missing):
-        path.mkdir(mode=0o700)
-        if who.under_sudo:
-            os.chown(path, who.uid, who.gid)
+    """Create a directory, and what is missing above it, for this user alone."""
+    for path in reversed((directory, *directory.parents)):
+        if not path.exists():
+            path.mkdir(mode=0o700)
 
 
-def fingerprint_salt() -> bytes:
-    """The secret with which key fingerprints are made; created once, mode 0600."""
-    path = state_directory() / "fingerprint.salt"
+def fingerprint_salt(state: Path) -> bytes:
+    """The secret with which key fingerprints are made; created once in `state`, mode 0600."""
+    path = state / "fingerprint.salt"
     try:
         salt = path.read_bytes()
         if len(salt) == SALT_BYTES:
@@ -80,7 +73,4 @@ def fingerprint_salt() -> bytes:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
         file.write(salt)
-    who = invoker()
-    if who.under_sudo:
-        os.chown(path, who.uid, who.gid)
     return salt

@@ -22,7 +22,7 @@ from probes.client import ProbeClient
 from probes.errors import UnderglassError
 from underglass import __version__, privileges
 from underglass.launch import HeldCommand
-from underglass.paths import Invoker, fingerprint_salt, invoker, make_private
+from underglass.paths import Invoker, fingerprint_salt, invoker, make_private, state_directory
 from underglass.summary import Summary
 
 if TYPE_CHECKING:
@@ -101,10 +101,11 @@ def watch(what: Watch) -> Summary:
 
 
 def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | None) -> Summary:
-    salt = fingerprint_salt()
+    state = state_directory()  # while it is still known whose
+    privileges.drop(who)
+    salt = fingerprint_salt(state)
     if what.store is not None:
         make_private(what.store.parent)
-    privileges.drop(who)
     _request_targets(what, probe, held)
 
     from collector.capture import LiveCapture

@@ -106,21 +106,13 @@ def test_new_folders_are_private_and_old_ones_stay(as_user: Path) -> None:
     make_private(as_user / "a" / "b")
 
 
-def test_new_folders_are_the_users_under_sudo(
-    under_sudo: list[tuple[str, int, int]], as_user: Path
-) -> None:
-    make_private(as_user / "a" / "b")
-    owner = (NOBODY.pw_uid, NOBODY.pw_gid)
-    assert under_sudo == [(str(as_user / "a"), *owner), (str(as_user / "a" / "b"), *owner)]
-
-
 def test_the_salt_is_made_once_and_private(as_user: Path) -> None:
-    salt = fingerprint_salt()
+    salt = fingerprint_salt(state_directory())
     assert len(salt) == paths.SALT_BYTES
-    assert fingerprint_salt() == salt
+    assert fingerprint_salt(state_directory()) == salt
     file = state_directory() / "fingerprint.salt"
     assert mode(file) == 0o600
     file.write_bytes(salt[:5])  # torn
-    again = fingerprint_salt()
+    again = fingerprint_salt(state_directory())
     assert len(again) == paths.SALT_BYTES
-    assert fingerprint_salt() == again != salt
+    assert fingerprint_salt(state_directory()) == again != salt

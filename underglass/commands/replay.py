@@ -6,8 +6,15 @@ from pathlib import Path
 
 import click
 
+from underglass import privileges
 from underglass.options import content_option, db_option
-from underglass.paths import fingerprint_salt, make_private, store_path
+from underglass.paths import (
+    fingerprint_salt,
+    invoker,
+    make_private,
+    state_directory,
+    store_path,
+)
 from underglass.summary import Summary
 
 
@@ -27,11 +34,12 @@ def command(file: Path, db: str | None, no_content: bool) -> int:
     from collector.rows import Batch
     from collector.store import Store
 
-    path = store_path(db)
+    path, state = store_path(db), state_directory()
+    privileges.drop(invoker())  # what is stored belongs to the user, also under sudo
     reader = RecordingReader(file)
     make_private(path.parent)
     summary = Summary()
-    redactor = Redactor(fingerprint_salt())
+    redactor = Redactor(fingerprint_salt(state))
     pipeline = Pipeline(reader.info, redactor.redact_text, content=not no_content)
     with Store.open(path, content=not no_content) as store:
 
