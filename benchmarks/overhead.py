@@ -53,6 +53,12 @@ def _startup_s(environment: dict[str, str], store: Path) -> float:
     return (watched - (int(bare.stdout) - started)) / 1e9
 
 
+def _help_s() -> float:
+    started = time.perf_counter()
+    subprocess.run([str(UNDERGLASS), "--help"], capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=300)
@@ -101,6 +107,7 @@ def main() -> None:
     print(f"observer's own CPU {own_cpu_s:.2f} s, start-up included")
     print(f"start-up added before the command runs: median {statistics.median(startup):.2f} s, "
           f"max {max(startup):.2f} s")  # fmt: skip
+    print(f"underglass --help: median {statistics.median(_help_s() for _ in range(9)):.3f} s")
     print("last summary:", watched[-1]["said"].splitlines()[0])
 
 
