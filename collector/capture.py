@@ -52,6 +52,7 @@ class LiveCapture:
         self.ended = False
         self.flushes = 0
         self.probe_died = True
+        self.recording_failure: UnderglassError | None = None
 
     def wait_ready(self) -> None:
         """Until the probes are attached. Raises CaptureFailed with the probe's own words."""
@@ -74,9 +75,19 @@ class LiveCapture:
     def _take(self, frame: bytes) -> None:
         frame = self._redactor.frame(frame)
         if self._recording is not None:
-            self._recording.add(frame)
+            self._record(lambda recording: recording.add(frame))
         if self._pipeline is not None:
             self._pipeline.feed(frame)
+
+    def _record(self, step: Callable[[RecordingWriter], None]) -> None:
+        """A disk that fills up ends the recording, not the capture, and never the agent's run."""
+        if self._recording is None:
+            return
+        try:
+            step(self._recording)
+        except UnderglassError as error:
+            self.recording_failure = error
+            self._recording = None
 
     def pump(self, *, timeout_s: float, wake: int | None = None) -> None:
         """Wait for frames up to `timeout_s`, take what came, and write when it is time.
@@ -104,8 +115,7 @@ class LiveCapture:
 
     def flush(self) -> None:
         """Write what is new."""
-        if self._recording is not None:
-            self._recording.flush()
+        self._record(RecordingWriter.flush)
         if self._pipeline is not None:
             self._write(self._pipeline.take())
         self._flushed_at = time.monotonic()
@@ -119,8 +129,7 @@ class LiveCapture:
             pass  # it is gone; what it sent is still in the socket
         while not self.ended:
             self.pump(timeout_s=1.0)
-        if self._recording is not None:
-            self._recording.close()
+        self._record(RecordingWriter.close)
         if self._pipeline is not None:
             self._write(self._pipeline.finish())
 

@@ -32,6 +32,7 @@ class Summary:
     programs: int = 0
     dropped_rows: int = 0
     probe_died: bool = False
+    recording_failed: bool = False
     _counters: dict[tuple[str, str, str], tuple[str, int]] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:

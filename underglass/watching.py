@@ -27,7 +27,6 @@ from underglass.summary import Summary
 
 if TYPE_CHECKING:
     from collector.capture import LiveCapture
-    from collector.store_errors import StoreWriteFailed
 
 _SHEBANG_BYTES = 256
 
@@ -150,6 +149,9 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
         if writer is not None:
             writer.close()
             summary.dropped_rows = writer.dropped_rows
+        if capture.recording_failure is not None:
+            _complain(capture.recording_failure)
+            summary.recording_failed = True
         summary.probe_died = capture.probe_died
         summary.exit_code = held.exit_code or 0 if held is not None else 0
     finally:
@@ -173,7 +175,7 @@ def _request_targets(what: Watch, probe: ProbeClient, held: HeldCommand | None) 
         probe.control("follow_all", excluded=[os.getpid(), probe.pid])
 
 
-def _complain(error: StoreWriteFailed) -> None:
+def _complain(error: UnderglassError) -> None:
     print(f"underglass: {error}; {error.hint or ''}", file=sys.stderr)
 
 

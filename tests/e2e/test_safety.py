@@ -327,3 +327,26 @@ def test_a_program_behind_a_launcher_is_hooked(standin: Start, tmp_path: Path) -
     out, _ = observer.communicate(timeout=60)
     assert out.count("true") == 10
     assert_equals_ledger(watched, server.ledger(at_least=10))
+
+
+def test_a_full_disk_ends_the_recording_and_not_the_agent(standin: Start, tmp_path: Path) -> None:
+    server = standin("echo", latency_scale=0)
+    small, answers = tmp_path / "small", tmp_path / "answers"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], check=True)
+    try:
+        script = "head -c 300000 /dev/urandom | base64 -w 900 | xargs -n 1 true; "
+        agent = " ".join(python("slow_agent.py", str(answers), "3"))
+        done = subprocess.run(
+            [UNDERGLASS, "record", small / "capture.ug", "--", "sh", "-c", script + agent],
+            env=environment(server), capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert lines_of(answers)[-1:] == ["end"]
+        assert "No space left" in done.stderr
+        assert "free disk space" in done.stderr
+        assert done.returncode == 1
+        reader = RecordingReader(small / "capture.ug")
+        assert reader.info.command.startswith("record ")
+        reader.close()
+    finally:
+        subprocess.run(["umount", small], check=True)

@@ -36,4 +36,4 @@ def command(file: Path, cmd: tuple[str, ...]) -> int:
         click.echo("underglass: the probe process ended early", err=True)
     size_kb = file.stat().st_size / 1024
     click.echo(f"underglass: recorded {size_kb:,.0f} KiB; see: underglass replay {file}", err=True)
-    return summary.exit_code
+    return summary.exit_code or int(summary.recording_failed)
