@@ -1,0 +1,62 @@
+"""The C side and the Python side of a frame say the same."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+import pytest
+
+from probes import frames
+from tests.conftest import ROOT
+
+SOURCE = "".join(
+    (ROOT / "probes" / "bpf" / name).read_text()
+    for name in ("frame.bpf.h", "tls.bpf.c", "process.bpf.c")
+)
+SIZES = {"u8": 1, "u16": 2, "u32": 4, "s32": 4, "u64": 8, "char": 1}
+
+
+def _size_of(name: str) -> int:
+    """Bytes of a C struct whose fields leave no padding, which is asserted."""
+    if name == "frame":
+        return frames.HEADER.size
+    body = re.search(rf"struct {name} {{\n(.*?)\n}};", SOURCE, re.S)
+    assert body, name
+    size = 0
+    for line in body[1].splitlines():
+        field = re.match(r"\s*(?:struct )?(\w+) \w+(?:\[(\d+)\])?;", line)
+        assert field, line
+        unit = SIZES[field[1]] if field[1] in SIZES else _size_of(field[1])
+        assert size % min(unit, 8) == 0, f"padding before: {line}"
+        size += unit * int(field[2] or 1)
+    return size
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("tls_data", frames.TLS_DATA_HEAD),
+        ("connection_opened", frames._OPENED),
+        ("connection_closed", frames.CLOSED),
+        ("process_forked", frames._FORKED),
+        ("process_executed", frames._EXECUTED),
+        ("process_path", frames._PATH),
+        ("process_exited", frames._EXITED),
+        ("library_mapped", frames._MAPPED),
+    ],
+)
+def test_structs_have_the_size_that_python_reads(name: str, layout: struct.Struct) -> None:
+    assert _size_of(name) == frames.HEADER.size + layout.size
+
+
+def test_frame_kinds_and_counters_agree() -> None:
+    kinds = dict(re.findall(r"FRAME_(\w+) = (\d+),", SOURCE))
+    assert kinds
+    assert {name: getattr(frames, name) for name in kinds} == {
+        name: int(number) for name, number in kinds.items()
+    }
+    slots = re.search(r"enum counter {(.*?)COUNTERS,", SOURCE, re.S)
+    assert slots
+    assert len(re.findall(r"COUNT_\w+,", slots[1])) == len(frames.COUNTERS)
+    assert f"#define FRAME_VERSION {frames.VERSION}\n" in SOURCE
