@@ -29,8 +29,9 @@ UNKNOWN = Cell("–", "dim")
 
 _CELL_CHARS = 400
 _STATUS: dict[str, Style] = {
-    "ok": "good", "running": "warn", "incomplete": "warn", "error": "bad",
-    "hooked": "good", "not_hooked": "bad",
+    "ok": "good", "open": "warn", "running": "warn", "incomplete": "warn", "error": "bad",
+    "hooked": "good", "hookable": "good", "on_trial": "warn",
+    "not_hooked": "bad", "rejected": "bad", "unseen": "bad",
     "info": "", "warning": "warn", "critical": "bad",
     "inferred": "dim",
 }  # fmt: skip
@@ -72,6 +73,11 @@ def plain(value: Any) -> Cell:
     return Cell(one_line(value if isinstance(value, str) else json_text(value)))
 
 
+def process(comm: str | None, pid: int | None) -> Cell:
+    """A process as its short name and id."""
+    return UNKNOWN if pid is None else Cell(one_line(f"{comm or ''} {pid}"))
+
+
 def count(value: int | None) -> Cell:
     """A whole number in full."""
     return UNKNOWN if value is None else Cell(f"{value:,}", "" if value else "dim")
@@ -98,6 +104,14 @@ def tokens(value: int | None) -> Cell:
             scaled = value * 1000 / (10 ** {"k": 6, "M": 9, "G": 12}[unit])
             return Cell(f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f}{unit}")
     return Cell("huge")
+
+
+def both_ways(read_bytes: int | None, written_bytes: int | None) -> Cell:
+    """Bytes of both directions together, as short as `tokens`."""
+    if read_bytes is None or written_bytes is None:
+        return UNKNOWN
+    total = read_bytes + written_bytes
+    return Cell(tokens(total).text, "" if total else "dim")
 
 
 def share(part: int | None, whole: int | None) -> Cell:

@@ -51,7 +51,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `identity` are the fields that tell its rows apart; `newest` its time."""
+    """One table. `identity` are the fields that tell its rows apart; `newest` its time. Rows come
+    by `order` first, a number of the view.
+    """
 
     name: str
     label: str
@@ -59,6 +61,7 @@ class Table:
     columns: tuple[Column, ...]
     newest: str = ""
     has_session: bool = True
+    order: str = ""
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -252,6 +255,42 @@ PROCESSES = Table(
     newest="started_at",
 )  # fmt: skip
 
+RPC = Table(
+    "rpc",
+    "RPC",
+    ("message_id",),
+    (
+        Column("started_at", "time", 8, "First byte, local time.", cells.clock),
+        Column(
+            "writer_pid", "from", 14, "The process that sent it.", cells.process,
+            max_width=24, fields=("writer_comm", "writer_pid"),
+        ),
+        Column(
+            "reader_pid", "to", 14, "The process that received it.", cells.process,
+            max_width=24, fields=("reader_comm", "reader_pid"),
+        ),
+        Column(
+            "direction", "direction", 9, "To the server or to the client, when that is known.",
+            priority=3,
+        ),
+        Column("kind", "kind", 12, "request, notification, response, error or unknown."),
+        Column(
+            "method", "method", 20, "What is called, with the tool; of a response its request's.",
+            lambda method, tool: cells.plain(method and f"{method} {tool or ''}"),
+            max_width=48, fields=("method", "tool"),
+        ),
+        Column("status", "status", 6, "Of a request: open without an answer.", cells.word),
+        _number("duration_ms", "took", 6, "From request to answer.", cells.duration),
+        _number("size_bytes", "bytes", 9, "Size on the wire.", priority=2),
+        Column("rpc_id", "id", 6, "The id that pairs request and response.", priority=4),
+        Column("transport", "over", 4, "pipe or unix.", priority=6),
+        Column("body", "message", 20, "The message.", priority=5, max_width=90),
+        Column("message_id", "message id", 17, "Identifies the message.", priority=9),
+    ),
+    newest="started_at",
+    has_session=False,
+)  # fmt: skip
+
 HEALTH = Table(
     "health",
     "Health",
@@ -270,18 +309,34 @@ HEALTH = Table(
 
 COVERAGE = Table(
     "coverage",
-    "Libraries",
-    ("capture_id", "path", "build_id"),
+    "Coverage",
+    ("capture_id", "process_key", "stack", "path", "build_id"),
     (
-        Column("status", "status", 10, "hooked or not_hooked.", cells.word),
-        Column("stack", "stack", 8, "Which TLS implementation it is."),
-        Column("path", "library", 30, "The file in the process's memory.", max_width=70),
-        Column("detail", "detail", 20, "What was hooked, or why nothing was.", max_width=60),
-        Column("pids", "pids", 12, "The processes that use it.", priority=2, max_width=30),
+        Column(
+            "status", "status", 10, "hooked, on_trial, not_hooked, rejected or unseen.",
+            cells.word,
+        ),
+        Column("program", "program", 16, "The program that speaks TLS.", max_width=44),
+        _number("pid", "pid", 7, "Its process.", cells.plain),
+        Column("stack", "stack", 9, "Which TLS implementation it is."),
+        _number(
+            "read_bytes", "plaintext", 9, "Bytes seen through the hooks, both directions.",
+            cells.both_ways, fields=("read_bytes", "written_bytes"),
+        ),
+        _number(
+            "tls_read_bytes", "TLS", 7, "Bytes of TLS records on sockets, of the whole process.",
+            cells.both_ways, 3, ("tls_read_bytes", "tls_written_bytes"),
+        ),
+        Column("hosts", "hosts", 16, "Models' hosts that it talked to.", priority=4, max_width=34),
+        Column("detail", "detail", 20, "What was hooked, or why nothing was.", max_width=70),
+        Column("path", "file", 16, "The file that holds the stack.", priority=2, max_width=50),
+        Column("method", "method", 8, "How the hook points were found.", priority=5, max_width=20),
     ),
     has_session=False,
-)
+    order="rank",
+)  # fmt: skip
 
 TABLES = {
-    table.name: table for table in (SESSIONS, CALLS, TOOLS, FINDINGS, PROCESSES, HEALTH, COVERAGE)
+    table.name: table
+    for table in (SESSIONS, CALLS, TOOLS, RPC, FINDINGS, PROCESSES, HEALTH, COVERAGE)
 }

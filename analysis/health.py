@@ -10,10 +10,11 @@ from typing import Any
 
 from analysis.result import Record
 
+HOOKED = frozenset({"hooked", "on_trial"})
 _BY_CAUSE = frozenset({"lost_events", "lost_bytes", "truncated_bytes", "undecoded_bytes"})
 
 
-def health_object(counters: Iterable[Record], libraries: Iterable[Record]) -> dict[str, Any]:
+def health_object(counters: Iterable[Record], stacks: Iterable[Record]) -> dict[str, Any]:
     """`sources`: source -> counter -> number, or cause -> number for losses; and coverage."""
     sources: dict[str, dict[str, Any]] = {}
     ignored: dict[str, int] = {}
@@ -32,11 +33,11 @@ def health_object(counters: Iterable[Record], libraries: Iterable[Record]) -> di
                 counted.setdefault(counter, {})[cause] = value
             else:
                 counted[counter] = counted.get(counter, 0) + value
-    known = list(libraries)
+    known = list(stacks)
     return {
         "sources": sources,
         "connections_ignored": ignored,
         "attached_probes": attached,
-        "tls_libraries_without_hook": [one for one in known if one["status"] != "hooked"],
-        "tls_libraries": known,
+        "coverage_gaps": [one for one in known if one["status"] not in HOOKED],
+        "coverage": known,
     }

@@ -133,6 +133,14 @@ def processes(reader: Reader, since_ns: int | None = None, session: str | None =
     return _listed(reader, "processes", since_ns, session)
 
 
+def rpc(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
+    """JSON-RPC messages begun at or after `since_ns`, oldest first, as in `rpc_messages`.
+
+    Those of a `session` are the ones that a process of it sent or received.
+    """
+    return _listed(reader, "rpc", since_ns, session)
+
+
 def sessions(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
     """Sessions active at or after `since_ns`, oldest first, as in the view `sessions`."""
     return _listed(reader, "sessions", since_ns, session)
@@ -141,6 +149,11 @@ def sessions(reader: Reader, since_ns: int | None = None, session: str | None = 
 def health(reader: Reader) -> ResultSet:
     """What was captured and what was lost, over all captures, as in the view `health`."""
     return reader.rows(query("health"))
+
+
+def coverage(reader: Reader) -> ResultSet:
+    """Each process's TLS stacks, those that are not seen first, as in the view `coverage`."""
+    return reader.rows(query("coverage"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +221,12 @@ __all__ = [
     "StoreLocked",
     "call_detail",
     "calls",
+    "coverage",
     "health",
     "open_reader",
     "processes",
     "query",
+    "rpc",
     "sessions",
     "sql",
     "tools",

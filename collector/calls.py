@@ -24,6 +24,7 @@ from collector.http.codings import ContentDecoder
 from collector.http.events import Headers, header
 from collector.identity import Identity, identify
 from collector.llm.api import Api, ResponseDecoder
+from collector.llm.endpoint import host_of
 from collector.llm.model import LlmRequest, LlmResponse, ToolResult
 from collector.llm.registry import match
 from collector.normalisation import arguments_hash, canonical_arguments, result_hash
@@ -48,8 +49,8 @@ _NO_MESSAGES = MessageList(None, (), 0)
 class ConnectionInterest(Protocol):
     """Hears whether a connection turned out to carry LLM calls."""
 
-    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool) -> None:
-        """An exchange of the connection ended."""
+    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool, host: str | None) -> None:
+        """An exchange of the connection with this host ended."""
 
 
 @dataclass(slots=True)
@@ -178,7 +179,8 @@ class CallTracker:
                 call = None
         if call is not None:
             self._finish(exchange, call, ktime_ns)
-        self._interest.exchange_seen(exchange.connection, is_call=call is not None)
+        host = host_of(exchange.request)
+        self._interest.exchange_seen(exchange.connection, is_call=call is not None, host=host)
 
     # Rows
 
@@ -202,7 +204,7 @@ class CallTracker:
         session_id = self._session(call_id, identity, call, process_key, key.tgid, started_ns)
         self._processes.link(key.tgid, session_id)
         tool_set = self._conversations.tool_set(request.tools, self.batch)
-        end = exchange.request_end
+        end, origin = exchange.request_end, exchange.origin
         call.row = CallRow(
             call_id=call_id,
             session_id=session_id,
@@ -248,6 +250,9 @@ class CallTracker:
             input_node=call.messages.leaf,
             output_node=None,
             tool_set=tool_set,
+            tls_stack=origin.tls_stack,
+            local_address=origin.local_address,
+            remote_address=origin.remote_address,
         )
         self._calls[call_id] = call.row
         self._running[call_id] = (exchange, call)

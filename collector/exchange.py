@@ -12,7 +12,6 @@ no longer be known for certain is ended as incomplete rather than paired by gues
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -27,12 +26,12 @@ from collector.http.events import (
     Upgraded,
 )
 from collector.http.http1 import RequestReader, ResponseReader
+from collector.http.states import SkipReason
+from collector.origin import Origin
+from collector.protocol import CLIENT, HTTP2, ProtocolSearch, begins_connection
 from probes.events import ConnectionKey, Direction
 
-_REQUEST = re.compile(rb"[A-Z][A-Z-]{1,15} [^\x00-\x1f]")
-_RESPONSE = b"HTTP/1."
-_HTTP2_PREFACE = b"PRI * HTTP/2.0"
-_DECIDE_BYTES = 24
+_UNKNOWN_ORIGIN = Origin()
 
 
 @dataclass(slots=True)
@@ -50,6 +49,7 @@ class Exchange:
     response_end: MessageEnd | None = None
     first_byte_ns: int | None = None
     doubtful: bool = False
+    origin: Origin = _UNKNOWN_ORIGIN
     state: Any = None
 
     @property
@@ -92,11 +92,17 @@ class ExchangeObserver(Protocol):
 
 @dataclass(slots=True)
 class HttpCounters:
-    """Bytes that no exchange holds, by reason, over all connections."""
+    """Bytes that no exchange holds, by reason, over all connections.
+
+    `joined_late_connections` were under way when capture came; `joined_late_calls` are the
+    exchanges on them whose beginning was not seen.
+    """
 
     undecoded_bytes: dict[str, int] = field(default_factory=dict)
     exchanges: int = 0
     orphan_responses: int = 0
+    joined_late_connections: int = 0
+    joined_late_calls: int = 0
 
     def undecoded(self, reason: str, length: int) -> None:
         """Count bytes that were read and not understood."""
@@ -106,49 +112,83 @@ class HttpCounters:
 
 class HttpConnection:
     """Both directions of one connection. `verdict` is None until the protocol is known, then
-    `client`, or the reason why its bytes are not decoded."""
+    `client`, or the reason why its bytes are not decoded (`collector.protocol`)."""
 
     def __init__(
-        self, key: ConnectionKey, observer: ExchangeObserver, counters: HttpCounters
+        self,
+        key: ConnectionKey,
+        observer: ExchangeObserver,
+        counters: HttpCounters,
+        origin: Origin = _UNKNOWN_ORIGIN,
     ) -> None:
         self.key = key
-        self.verdict: str | None = None
+        self.origin = origin
         self._observer = observer
         self._counters = counters
+        self._numbered = 0
+        self._outstanding: deque[Exchange] = deque()
+        self._begin(ran_before=origin.ran_before)
+
+    def _begin(self, *, ran_before: bool) -> None:
+        """As when nothing was seen yet."""
+        self.verdict: str | None = None
+        self._search = ProtocolSearch(ran_before=ran_before)
         self._requests = RequestReader()
         self._responses = ResponseReader(self._method_of_next_response)
-        self._outstanding: deque[Exchange] = deque()
         self._sending: Exchange | None = None
         self._answering: Exchange | None = None
-        self._numbered = 0
         self._heads_asked = 0  # responses begun by the feed that is being read
         self._pipelined = False  # for certain: one request was sent before another's answer began
         self._doubt = False  # a request may have been lost of which the answer did not come
         self._unclaimed = False  # since the last request came what no known request asked for
-        self._undecided: list[tuple[int, bytes, int]] = []
+        self._lost_first = False  # bytes were lost before the protocol was known
 
     # Protocol
 
     def chunk(self, direction: int, data: bytes, ktime_ns: int) -> None:
         """Bytes of one direction, in order."""
-        if self.verdict == "client":
+        if direction == Direction.WRITE and self.origin.reusable and self._is_another(data):
+            self.close(ktime_ns)
+            self._begin(ran_before=False)
+        self._take(direction, data, ktime_ns)
+
+    def _take(self, direction: int, data: bytes, ktime_ns: int) -> None:
+        if self.verdict == CLIENT:
             self._feed(direction, data, ktime_ns)
         elif self.verdict is None:
-            self._undecided.append((direction, data, ktime_ns))
-            self._decide()
+            verdict = self._search.chunk(direction, data, ktime_ns)
+            if verdict is not None:
+                self._decided(verdict)
+            elif self._search.late and direction == Direction.READ:
+                self._unclaimed = True
         else:
             self._counters.undecoded(self.verdict, len(data))
 
-    def _decide(self) -> None:
-        direction = self._undecided[0][0]
-        head = b"".join(data for way, data, _ in self._undecided if way == direction)
-        verdict = _verdict(direction, head)
-        if verdict is None:
-            return
+    def _is_another(self, data: bytes) -> bool:
+        """Has another connection taken the handle? Clients that can be told apart do not
+        pipeline: who asks anew while an exchange is under way has left it."""
+        if self.verdict == CLIENT and not (self._outstanding or self._answering or self._sending):
+            return False
+        return self.verdict is not None and begins_connection(data)
+
+    def _decided(self, verdict: str) -> None:
         self.verdict = verdict
-        pending, self._undecided = self._undecided, []
-        for way, data, ktime_ns in pending:
-            self.chunk(way, data, ktime_ns)
+        search = self._search
+        understood = verdict in (CLIENT, HTTP2)
+        if self._lost_first:
+            reason = SkipReason.GAP
+        else:
+            reason = "joined_late" if understood else verdict
+            begun_before = search.late or (
+                verdict == CLIENT and search.pending[0][0] == Direction.READ
+            )
+            if understood and begun_before:
+                self._counters.joined_late_connections += 1
+                self._counters.joined_late_calls += verdict == CLIENT
+        self._counters.undecoded(reason, search.passed_bytes)
+        pending, search.pending = search.pending, []
+        for piece in pending:
+            self._take(*piece)
 
     def _feed(self, direction: int, data: bytes, ktime_ns: int) -> None:
         if direction == Direction.WRITE:
@@ -164,11 +204,12 @@ class HttpConnection:
     def gap(self, direction: int, length: int, ktime_ns: int) -> None:
         """Bytes of one direction that exist and were not delivered."""
         if self.verdict is None:
-            self.verdict = "client"  # resynchronises, or counts what it cannot read
-            pending, self._undecided = self._undecided, []
-            for way, data, at in pending:
-                self.chunk(way, data, at)
-        if self.verdict != "client":
+            self._lost_first = True
+            if direction == Direction.WRITE:
+                self._unclaimed = False  # what was received before answers nothing in this hole
+            if self._search.pending:
+                self._decided(CLIENT)  # resynchronises, or counts what it cannot read
+        if self.verdict not in (None, CLIENT):
             return
         if direction == Direction.WRITE:
             self._request_events(self._requests.gap(length, ktime_ns), ktime_ns)
@@ -184,9 +225,10 @@ class HttpConnection:
     def close(self, ktime_ns: int) -> None:
         """Nothing follows."""
         if self.verdict is None:
-            for _, data, _ in self._undecided:
+            for _, data, _ in self._search.pending:
                 self._counters.undecoded("too_short", len(data))
-            self._undecided = []
+            self._counters.undecoded("undecided", self._search.passed_bytes)
+            self._search = ProtocolSearch()
         self._request_events(self._requests.close(ktime_ns), ktime_ns)
         self._response_events(self._responses.close(ktime_ns), ktime_ns)
         self._counters.undecoded("cut", self._requests.pending_bytes)
@@ -221,7 +263,9 @@ class HttpConnection:
                 if self._unclaimed and not self._pipelined:
                     self._doubt = False
                 self._unclaimed = False
-                exchange = Exchange(self.key, self._numbered, event, doubtful=self._doubt)
+                exchange = Exchange(
+                    self.key, self._numbered, event, doubtful=self._doubt, origin=self.origin
+                )
                 self._numbered += 1
                 self._counters.exchanges += 1
                 self._outstanding.append(exchange)
@@ -276,18 +320,3 @@ class HttpConnection:
             exchange.first_byte_ns = head.ktime_ns
         self._answering = exchange
         self._observer.response_started(exchange)
-
-
-def _verdict(direction: int, head: bytes) -> str | None:
-    """What the first bytes of a connection, seen in one direction, say it is."""
-    if head.startswith(_HTTP2_PREFACE):
-        return "http2"
-    if _REQUEST.match(head):
-        if len(head) < len(_HTTP2_PREFACE) and _HTTP2_PREFACE.startswith(head):
-            return None
-        return "client" if direction == Direction.WRITE else "server_side"
-    if head.startswith(_RESPONSE):
-        return "client" if direction == Direction.READ else "server_side"
-    if len(head) < _DECIDE_BYTES:
-        return None
-    return "not_http"

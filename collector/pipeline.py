@@ -1,7 +1,8 @@
 """The pipeline, wired on one page.
 
-    frame -> event -> byte stream -> HTTP exchange -> LLM call -> batch of rows
-                   -> process table ---------------------------^
+    frame -> event -> byte stream -> (halves) -> HTTP exchange -> LLM call -> batch of rows
+                   |              -> JSON-RPC message ----------------------^
+                   -> process table, coverage ------------------------------^
 
 In: redacted frames, live or recorded. Out: `Batch`es for the store, and connections that the
 kernel may ignore. No clock, no thread, no file: the same frames give the same rows.
@@ -13,33 +14,36 @@ from collections.abc import Callable
 
 from collector.calls import CallTracker
 from collector.capture_info import CaptureInfo
-from collector.exchange import HttpConnection, HttpCounters
+from collector.channels import ChannelTracker, is_channel
+from collector.connections import Connections
+from collector.coverage import Coverage
+from collector.exchange import HttpCounters
 from collector.health import health_rows
 from collector.pricing import Override
 from collector.processes import ProcessTable
 from collector.redaction import TextRedactor
-from collector.rows import Batch, CaptureRow, CoverageRow, HealthRow
-from collector.streams import StreamAssembler, StreamChunk, StreamEnd, StreamGap
+from collector.rows import Batch, CaptureRow, HealthRow
+from collector.streams import StreamAssembler
 from probes import frames
 from probes.events import (
+    ChannelEnd,
     ConnectionClosed,
     ConnectionKey,
     ConnectionOpened,
     Counters,
+    HalfJoined,
     LibrarySeen,
+    PlainData,
     ProbeState,
     ProcessExecuted,
     ProcessExited,
     ProcessForked,
     ProcessPath,
     ProcessSeen,
-    TlsData,
+    ProcessTraffic,
+    TlsHello,
     UnknownFrame,
 )
-
-# A connection that carried so many exchanges and no call among them is not an LLM's.
-EXCHANGES_BEFORE_IGNORING = 4
-_HOPELESS = frozenset({"not_http", "server_side"})
 
 
 class Pipeline:
@@ -55,37 +59,43 @@ class Pipeline:
         ignore: Callable[[ConnectionKey], None] | None = None,
     ) -> None:
         self._info = info
-        self._ignore = ignore
         self._streams = StreamAssembler()
         self._http = HttpCounters()
-        self._connections: dict[ConnectionKey, HttpConnection] = {}
-        self._without_call: dict[ConnectionKey, int] = {}
         self._processes = ProcessTable(info)
-        self._calls = CallTracker(
+        self._coverage = Coverage(info, self._processes)
+        self._connections = Connections(
+            self._streams, self._http, self._processes, self._coverage, ignore=ignore
+        )
+        self._calls = self._connections.observer = CallTracker(
             info,
             self._processes,
-            self,
+            self._connections,
             redact,
             content=content,
             overrides=overrides,
             undecoded=self._http.undecoded,
         )
+        self._channels = ChannelTracker(
+            info, self._processes, self._streams, redact, content=content, ignore=ignore
+        )
         self._kernel: dict[str, int] = {}
         self._own: dict[tuple[str, str, str], int] = {}
-        self._coverage: dict[tuple[str, str | None], CoverageRow] = {}
-        self._new_coverage: dict[tuple[str, str | None], CoverageRow] = {}
         self._told: set[HealthRow | CaptureRow] = set()
         self._last_ktime_ns = 0
         self._ended = False
         self._handlers: dict[type, Callable[..., None]] = {
-            TlsData: self._tls_data,
-            ConnectionOpened: self._streams.opened,
+            PlainData: self._plain_data,
+            ConnectionOpened: self._opened,
             ConnectionClosed: self._closed,
+            HalfJoined: self._connections.joined,
+            TlsHello: self._coverage.hello,
+            ProcessTraffic: self._coverage.traffic,
+            ChannelEnd: self._channels.end,
             ProcessSeen: self._processes.seen,
             ProcessForked: self._processes.forked,
-            ProcessExecuted: self._processes.executed,
+            ProcessExecuted: self._executed,
             ProcessPath: self._processes.path,
-            ProcessExited: self._processes.exited,
+            ProcessExited: self._exited,
             LibrarySeen: self._library,
             Counters: self._counters,
             ProbeState: self._probe_state,
@@ -104,7 +114,11 @@ class Pipeline:
         """The rows that are new or changed since the last call."""
         batch = self._calls.take()
         batch.processes = self._processes.take()
-        batch.coverage, self._new_coverage = list(self._new_coverage.values()), {}
+        self._channels.take(batch)
+        self._own.update(self._channels.counts())
+        batch.coverage = self._coverage.take(self._streams)
+        for why, number in self._connections.ignored.items():
+            self._own["http", "connections_ignored", why] = number
         health = health_rows(
             self._info.capture_id, self._kernel, self._streams, self._http, self._own
         )
@@ -115,9 +129,8 @@ class Pipeline:
 
     def finish(self) -> Batch:
         """End of the capture: what is still open is incomplete."""
-        for connection in self._connections.values():
-            connection.close(self._last_ktime_ns)
-        self._connections = {}
+        self._connections.finish(self._last_ktime_ns)
+        self._channels.finish(self._last_ktime_ns)
         self._ended = True
         return self.take()
 
@@ -140,76 +153,41 @@ class Pipeline:
 
     # Byte streams
 
-    def _tls_data(self, event: TlsData) -> None:
-        key = event.connection
-        connection = self._connections.get(key)
-        for item in self._streams.data(event):
-            if connection is None:
-                connection = HttpConnection(key, self._calls, self._http)
-                self._connections[key] = connection
-            self._take_item(connection, item)  # which may stop following it
-            if connection.verdict in _HOPELESS:
-                self._stop_following(key, connection.verdict or "")
-
-    @staticmethod
-    def _take_item(connection: HttpConnection, item: StreamChunk | StreamGap) -> None:
-        if isinstance(item, StreamChunk):
-            connection.chunk(item.direction, item.data, item.ktime_ns)
+    def _plain_data(self, event: PlainData) -> None:
+        if is_channel(event.connection):
+            self._channels.data(event)
         else:
-            connection.gap(item.direction, item.length, item.ktime_ns)
+            self._connections.data(event)
+
+    def _opened(self, event: ConnectionOpened) -> None:
+        if is_channel(event.connection):
+            self._streams.opened(event)
+        else:
+            self._connections.opened(event)
 
     def _closed(self, event: ConnectionClosed) -> None:
-        connection = self._connections.pop(event.connection, None)
-        self._without_call.pop(event.connection, None)
-        for item in self._streams.closed(event):
-            if connection is None:
-                continue
-            if isinstance(item, StreamEnd):
-                connection.close(item.ktime_ns)
-            else:
-                self._take_item(connection, item)
+        if is_channel(event.connection):
+            self._channels.closed(event)
+        else:
+            self._connections.closed(event)
 
-    # Interest
+    # Processes
 
-    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool) -> None:
-        """Connections without a call for a while are left to the kernel to ignore."""
-        if is_call:
-            self._without_call[connection] = -1
-            return
-        seen = self._without_call.get(connection, 0)
-        if seen < 0:
-            return
-        self._without_call[connection] = seen + 1
-        if seen + 1 >= EXCHANGES_BEFORE_IGNORING:
-            self._stop_following(connection, "no_llm_call")
+    def _executed(self, event: ProcessExecuted) -> None:
+        self._coverage.executed(event.pid)
+        self._processes.executed(event)
 
-    def _stop_following(self, connection: ConnectionKey, why: str) -> None:
-        if self._connections.pop(connection, None) is None:
-            return
-        self._without_call.pop(connection, None)
-        self._streams.unwant(connection)
-        self._count("http", "connections_ignored", why)
-        if self._ignore is not None:
-            self._ignore(connection)
+    def _exited(self, event: ProcessExited) -> None:
+        self._coverage.exited(event.pid)
+        self._processes.exited(event)
 
     # What the probe says of itself
 
     def _library(self, event: LibrarySeen) -> None:
-        key = (event.path, event.build_id)
-        known = self._coverage.get(key)
-        pids = (known.pids if known else ()) + event.pids
-        self._coverage[key] = self._new_coverage[key] = CoverageRow(
-            capture_id=self._info.capture_id,
-            path=event.path,
-            build_id=event.build_id,
-            stack=event.stack,
-            status="hooked" if event.hooked else "not_hooked",
-            detail=event.detail,
-            pids=tuple(dict.fromkeys(pids))[-64:],
-        )
-        hooked = sum(row.status == "hooked" for row in self._coverage.values())
+        self._coverage.library(event)
+        hooked, not_hooked = self._coverage.hooked_files
         self._own["probe", "tls_libraries", "hooked"] = hooked
-        self._own["probe", "tls_libraries", "not_hooked"] = len(self._coverage) - hooked
+        self._own["probe", "tls_libraries", "not_hooked"] = not_hooked
 
     def _counters(self, event: Counters) -> None:
         self._kernel = event.values

@@ -27,6 +27,7 @@ _TICK_NS = 10_000_000  # /proc rounds starts to clock ticks, so keys do too
 class _Process:
     row: ProcessRow
     programs: int = 0  # executed so far
+    ran_before: bool = False  # its program began before it came into scope
     session_id: str | None = None
     children: list[int] = field(default_factory=list)
 
@@ -48,6 +49,16 @@ class ProcessTable:
         """Command name of a living process."""
         process = self._living.get(pid)
         return process.row.comm if process else None
+
+    def ran_before(self, pid: int) -> bool:
+        """Is its program known to be older than the capture of it?"""
+        process = self._living.get(pid)
+        return process is not None and process.ran_before
+
+    def row(self, pid: int) -> ProcessRow | None:
+        """The program that a living process runs."""
+        process = self._living.get(pid)
+        return process.row if process else None
 
     def take(self) -> list[ProcessRow]:
         """Rows that are new or changed."""
@@ -83,6 +94,7 @@ class ProcessTable:
             session_id=None,
         )
         self._add(event.pid, event.ppid, row)
+        self._living[event.pid].ran_before = True
 
     def forked(self, event: ProcessForked) -> None:
         """A child of a process in scope."""
@@ -134,6 +146,7 @@ class ProcessTable:
             process.programs = max(process.programs, 1)
             key, started_ns = f"{key}:{process.programs}", executed_ns
         process.programs += 1
+        process.ran_before = False
         self._set(
             process,
             replace(

@@ -153,8 +153,8 @@ class Redactor:
     def frame(self, frame: bytes) -> bytes:
         """The frame itself when it holds no secret, else a masked copy of equal length."""
         kind = frame[4]
-        if kind == frames.TLS_DATA:
-            return self._tls_data(frame)
+        if kind == frames.PLAIN_DATA:
+            return self._plain_data(frame)
         if kind == frames.PROCESS_EXECUTED:
             raw = frame[frames.ARGV_OFFSET :]
             masked = self._argv(raw)
@@ -167,15 +167,15 @@ class Redactor:
             self._streams.pop(identity + b"\1", None)
         return frame
 
-    def _tls_data(self, frame: bytes) -> bytes:
+    def _plain_data(self, frame: bytes) -> bytes:
         # start_ns, SSL*, epoch; tgid; direction
         identity = frame[16:40] + frame[48:52] + frame[60:61]
         stream = self._streams.get(identity)
         if stream is None:
             stream = self._streams[identity] = _Stream()
-        data = frame[frames.TLS_DATA_OFFSET :]
+        data = frame[frames.PLAIN_DATA_OFFSET :]
         masked = self._stream_data(stream, data)
-        return frame if masked is data else frame[: frames.TLS_DATA_OFFSET] + masked
+        return frame if masked is data else frame[: frames.PLAIN_DATA_OFFSET] + masked
 
     def _stream_data(self, stream: _Stream, data: bytes) -> bytes:
         held = stream.tail

@@ -58,6 +58,9 @@ class CallRow:
     input_node: str | None  # leaf of the message list, see MessageNodeRow
     output_node: str | None  # same, with the assistant's output appended
     tool_set: str | None  # see ToolSetRow
+    tls_stack: str | None = None  # openssl, boringssl...; none: a plain socket
+    local_address: str | None = None  # 127.0.0.1:40000 or [::1]:40000
+    remote_address: str | None = None
     chunk_ns: tuple[int, ...] = ()  # offsets from started_ns of each content chunk
 
 
@@ -114,11 +117,54 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RpcChannelRow:
+    """One direction of JSON-RPC between two processes: a pipe, or a Unix socket that sends.
+
+    An end that no process in scope used, or more than one, is None.
+    """
+
+    channel_id: str
+    capture_id: str
+    inode: int
+    transport: str | None  # pipe | unix
+    writer_pid: int | None
+    writer_process: str | None  # as process_key begins
+    writer_started_ns: int | None
+    writer_comm: str | None
+    reader_pid: int | None
+    reader_process: str | None
+    reader_started_ns: int | None
+    reader_comm: str | None
+    sender: str | None  # client | server: which of them writes, when a method told
+
+
+@dataclass(frozen=True, slots=True)
+class RpcMessageRow:
+    """One JSON-RPC message. Written when it was whole; a response again if paired later."""
+
+    message_id: str
+    capture_id: str
+    channel_id: str
+    started_ns: int  # first byte
+    ended_ns: int  # last byte
+    kind: str  # request | notification | response | error | unknown (truncated)
+    rpc_id: str | None  # JSON text
+    method: str | None  # of a response, that of its request
+    tool: str | None  # what tools/call calls
+    is_error: bool | None  # of a response
+    answers: str | None  # message_id of the request
+    size_bytes: int
+    truncated: bool
+    batch_index: int | None
+    content_hash: str | None  # see ContentRow; None when truncated
+
+
+@dataclass(frozen=True, slots=True)
 class ContentRow:
     """A message, system prompt or tool schema, once by hash. `body` is None with --no-content."""
 
     content_hash: str
-    kind: str  # message | system | tool
+    kind: str  # message | system | tool | rpc
     role: str | None
     size_bytes: int
     body: str | None  # JSON text
@@ -152,7 +198,7 @@ class HealthRow:
     """One counter of one capture run: (source, counter, cause) -> value, latest value wins."""
 
     capture_id: str
-    source: str  # openssl, process, http, ...
+    source: str  # openssl, socket, process, http, ...
     counter: str  # captured_events, captured_bytes, lost_events, lost_bytes, undecoded_bytes...
     cause: str  # '' when the counter has no cause
     value: int
@@ -160,15 +206,24 @@ class HealthRow:
 
 @dataclass(frozen=True, slots=True)
 class CoverageRow:
-    """A TLS library seen in a process's memory, and whether it is hooked."""
+    """One TLS stack in one process, or a process that talks TLS without one that is known."""
 
     capture_id: str
-    path: str
+    process_key: str
+    pid: int
+    started_ns: int | None
+    program: str | None  # executable, else short name
+    stack: str  # openssl, boringssl, gnutls, nss, go, rustls, mbedtls, wolfssl, unknown
+    path: str | None  # the file that holds the stack
     build_id: str | None
-    stack: str  # openssl | unknown
-    status: str  # hooked | not_hooked
+    status: str  # hooked | on_trial | not_hooked | rejected | unseen
+    method: str  # how the hook points were found: symbols, or a resolver's name
     detail: str
-    pids: tuple[int, ...]
+    read_bytes: int  # plaintext that went through the hooks, lost and ignored bytes included
+    written_bytes: int
+    tls_read_bytes: int  # TLS records on sockets, of the whole process
+    tls_written_bytes: int
+    hosts: tuple[str, ...]  # models' hosts that it talked to
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +251,8 @@ class Batch:
     contents: list[ContentRow] = field(default_factory=list)
     nodes: list[MessageNodeRow] = field(default_factory=list)
     tool_sets: list[ToolSetRow] = field(default_factory=list)
+    rpc_channels: list[RpcChannelRow] = field(default_factory=list)
+    rpc_messages: list[RpcMessageRow] = field(default_factory=list)
     health: list[HealthRow] = field(default_factory=list)
     coverage: list[CoverageRow] = field(default_factory=list)
 

@@ -1,6 +1,6 @@
 """Byte streams with explicit gaps.
 
-In: `TlsData`, `ConnectionOpened` and `ConnectionClosed` events. Out: `StreamChunk`, `StreamGap`
+In: `PlainData`, `ConnectionOpened` and `ConnectionClosed` events. Out: `StreamChunk`, `StreamGap`
 and `StreamEnd`, per connection and direction, each byte once. The kernel numbers every byte of a
 connection, also those that it could not deliver, so that a hole is known for certain and
 captured + lost equals what the process sent and received.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probes.events import ConnectionClosed, ConnectionKey, ConnectionOpened, Direction, TlsData
+from probes.events import ConnectionClosed, ConnectionKey, ConnectionOpened, Direction, PlainData
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,16 @@ class StreamAssembler:
         """Connections that were not closed yet."""
         return len(self._positions)
 
+    def positions(self, connection: ConnectionKey) -> tuple[int, int]:
+        """Bytes read and written so far, as far as it is known; (0, 0) once it is closed."""
+        read, written = self._positions.get(connection, (0, 0))
+        return read, written
+
     def unwant(self, connection: ConnectionKey) -> None:
         """Deliver nothing more of a connection; its bytes count as unwanted, not as lost."""
         self._unwanted.add(connection)
 
-    def data(self, event: TlsData) -> Iterator[StreamChunk | StreamGap]:
+    def data(self, event: PlainData) -> Iterator[StreamChunk | StreamGap]:
         """Chunks, and a gap before them where bytes are missing."""
         key, direction, data = event.connection, event.direction, event.data
         if key in self._unwanted:

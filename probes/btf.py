@@ -14,7 +14,7 @@ from probes.errors import UnderglassError
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
-# define -> (struct, dotted member path)
+# define -> (struct, dotted member path; several, parted by a space, are tried in turn)
 FIELDS: dict[str, tuple[str, str]] = {
     "TASK_PID": ("task_struct", "pid"),
     "TASK_TGID": ("task_struct", "tgid"),
@@ -27,7 +27,31 @@ FIELDS: dict[str, tuple[str, str]] = {
     "MM_ARG_START": ("mm_struct", "arg_start"),
     "MM_ARG_END": ("mm_struct", "arg_end"),
     "MM_EXE_FILE": ("mm_struct", "exe_file"),
+    "TASK_FILES": ("task_struct", "files"),
+    "FILES_FDT": ("files_struct", "fdt"),
+    "FDTABLE_MAX_FDS": ("fdtable", "max_fds"),
+    "FDTABLE_FD": ("fdtable", "fd"),
     "FILE_F_PATH": ("file", "f_path"),
+    "FILE_F_INODE": ("file", "f_inode"),
+    "FILE_PRIVATE_DATA": ("file", "private_data"),
+    "INODE_I_INO": ("inode", "i_ino"),
+    "INODE_I_MODE": ("inode", "i_mode"),
+    "INODE_I_SB": ("inode", "i_sb"),
+    "INODE_CTIME_S": ("inode", "i_ctime_sec __i_ctime.tv_sec i_ctime.tv_sec"),
+    "INODE_CTIME_NS": ("inode", "i_ctime_nsec __i_ctime.tv_nsec i_ctime.tv_nsec"),
+    "SUPER_BLOCK_S_DEV": ("super_block", "s_dev"),
+    "SOCKET_TYPE": ("socket", "type"),
+    "SOCKET_SK": ("socket", "sk"),
+    "SOCKET_ALLOC_VFS_INODE": ("socket_alloc", "vfs_inode"),
+    "SOCK_FAMILY": ("sock", "__sk_common.skc_family"),
+    "SOCK_NUM": ("sock", "__sk_common.skc_num"),
+    "SOCK_DPORT": ("sock", "__sk_common.skc_dport"),
+    "SOCK_RCV_SADDR": ("sock", "__sk_common.skc_rcv_saddr"),
+    "SOCK_DADDR": ("sock", "__sk_common.skc_daddr"),
+    "SOCK_V6_RCV_SADDR": ("sock", "__sk_common.skc_v6_rcv_saddr"),
+    "SOCK_V6_DADDR": ("sock", "__sk_common.skc_v6_daddr"),
+    "SOCK_SK_SOCKET": ("sock", "sk_socket"),
+    "UNIX_SOCK_PEER": ("unix_sock", "peer"),
     "FS_PWD": ("fs_struct", "pwd"),
     "PATH_MNT": ("path", "mnt"),
     "PATH_DENTRY": ("path", "dentry"),
@@ -120,7 +144,16 @@ class Btf:
         except (IndexError, ValueError, RecursionError) as error:
             raise BtfUnavailable("kernel BTF is damaged", hint="use a kernel with BTF") from error
 
-    def _offset(self, struct_name: str, path: str) -> int:
+    def _offset(self, struct_name: str, paths: str) -> int:
+        *others, last = paths.split()
+        for path in others:
+            try:
+                return self._offset(struct_name, path)
+            except BtfUnavailable:
+                pass  # another kernel's name for it
+        return self._offset_of(struct_name, last)
+
+    def _offset_of(self, struct_name: str, path: str) -> int:
         at, offset = self.structs.get(struct_name), 0
         for name in path.split("."):
             found = self._member(at, name) if at is not None else None

@@ -19,8 +19,26 @@ class Direction(IntEnum):
     WRITE = 1
 
 
+class Source(IntEnum):
+    """What delivered the bytes: a TLS stack, or system calls on sockets and pipes."""
+
+    OPENSSL = 0
+    BORINGSSL = 1
+    GNUTLS = 2
+    NSS = 3
+    GO = 4
+    RUSTLS = 5
+    MBEDTLS = 6
+    WOLFSSL = 7
+    SOCKET = 8
+    CHANNEL = 9
+
+
 class ConnectionKey(NamedTuple):
-    """One TLS session object of one process. `epoch` tells apart reuses of the same address."""
+    """One TLS session object or socket of one process. `handle` is the object's address or the
+    socket's inode; `epoch` tells apart reuses of the same address. A channel (a pipe, or one
+    direction of a pair of Unix sockets) belongs to no process: its `tgid` and `start_ns` are 0.
+    """
 
     tgid: int
     start_ns: int
@@ -29,19 +47,35 @@ class ConnectionKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class TlsData:
-    """Plaintext of (a part of) one TLS call. `position` counts from the connection's start."""
+class PlainData:
+    """Plaintext of (a part of) one call. `position` counts from the connection's start."""
 
     ktime_ns: int
     connection: ConnectionKey
     direction: int
     position: int
     data: bytes
+    source: Source = Source.OPENSSL
+
+
+@dataclass(frozen=True, slots=True)
+class SocketAddresses:
+    """Both ends of a TCP connection; addresses in text, IPv4 or IPv6."""
+
+    local_address: str
+    local_port: int
+    remote_address: str
+    remote_port: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOpened:
-    """A TLS session object was used for the first time since capture began."""
+    """A session object, socket or channel was used for the first time since capture began.
+
+    `instruction` is the address at which the probe was hit, in the process's memory (0 for
+    system calls): it tells which mapped file did it. `addresses` only where a system call named
+    the socket.
+    """
 
     ktime_ns: int
     connection: ConnectionKey
@@ -49,6 +83,64 @@ class ConnectionOpened:
     fd: int | None
     cgroup_id: int
     comm: str
+    source: Source = Source.OPENSSL
+    instruction: int = 0
+    addresses: SocketAddresses | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HalfJoined:
+    """One direction of a TLS connection was seen on a socket.
+
+    Record-level hooks (rustls) know only a key per direction: each half is a connection of its
+    own until the socket that carries it is known. `socket` is that socket's inode.
+    """
+
+    ktime_ns: int
+    connection: ConnectionKey
+    direction: int
+    socket: int
+    fd: int
+    addresses: SocketAddresses | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelEnd:
+    """A process wrote to (WRITE) or read from (READ) a channel for the first time.
+
+    `transport` is pipe or unix.
+    """
+
+    ktime_ns: int
+    connection: ConnectionKey
+    role: int
+    pid: int
+    start_ns: int
+    fd: int
+    comm: str
+    transport: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsHello:
+    """The first bytes that a process sent on a socket that speaks TLS: a ClientHello, which
+    names the server; may be cut. Hooked or not, it shows that TLS is spoken."""
+
+    ktime_ns: int
+    connection: ConnectionKey
+    addresses: SocketAddresses | None
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessTraffic:
+    """Bytes of TLS records that a process has exchanged over sockets so far."""
+
+    ktime_ns: int
+    pid: int
+    start_ns: int
+    tls_read_bytes: int
+    tls_written_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +238,26 @@ class LibraryMapped:
 
 @dataclass(frozen=True, slots=True)
 class LibrarySeen:
-    """A TLS library in a process's memory, and whether it is hooked."""
+    """A TLS stack in a file, perhaps in processes' memory, and whether it is hooked.
+
+    `method`: how the hook points were found (symbols, or a resolver's name). `status`: hooked,
+    on_trial (found by a resolver; no captured byte has confirmed it yet), not_hooked, or
+    rejected (what it captured was no protocol that is known; taken out again).
+    """
 
     ktime_ns: int
     path: str
     build_id: str | None
     stack: str
-    hooked: bool
+    status: str
+    method: str
     detail: str
     pids: tuple[int, ...]
+
+    @property
+    def hooked(self) -> bool:
+        """Are probes attached?"""
+        return self.status in ("hooked", "on_trial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +290,13 @@ class UnknownFrame:
 
 
 ProbeEvent = (
-    TlsData
+    PlainData
     | ConnectionOpened
     | ConnectionClosed
+    | HalfJoined
+    | ChannelEnd
+    | TlsHello
+    | ProcessTraffic
     | ProcessSeen
     | ProcessForked
     | ProcessExecuted

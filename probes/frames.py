@@ -12,19 +12,23 @@ recordings, so nothing downstream knows whether it is live.
 from __future__ import annotations
 
 import json
+import socket
 import struct
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from probes.events import (
+    ChannelEnd,
     ConnectionClosed,
     ConnectionKey,
     ConnectionOpened,
     Counters,
+    HalfJoined,
     LibraryMapped,
     LibrarySeen,
     PathKind,
+    PlainData,
     ProbeEvent,
     ProbeState,
     ProcessExecuted,
@@ -32,15 +36,18 @@ from probes.events import (
     ProcessForked,
     ProcessPath,
     ProcessSeen,
-    TlsData,
+    ProcessTraffic,
+    SocketAddresses,
+    Source,
+    TlsHello,
     UnknownFrame,
 )
 
-VERSION = 1
+VERSION = 2
 HEADER = struct.Struct("<IBBHQ")
 MAX_FRAME_BYTES = 1 << 20
 
-TLS_DATA = 1
+PLAIN_DATA = 1
 CONNECTION_OPENED = 2
 CONNECTION_CLOSED = 3
 PROCESS_FORKED = 4
@@ -48,33 +55,48 @@ PROCESS_EXECUTED = 5
 PROCESS_PATH = 6
 PROCESS_EXITED = 7
 LIBRARY_MAPPED = 8
+HALF_JOINED = 9
+CHANNEL_END = 10
+TLS_HELLO = 11
 PROCESS_SEEN = 32
 LIBRARY_SEEN = 33
 COUNTERS_FRAME = 34
 PROBE_STATE = 35
+PROCESS_TRAFFIC = 36
 CONTROL = 64
 
-# Slots of the kernel's counter array, in the order of `enum counter`.
-COUNTERS = (
-    "tls_events",
-    "tls_bytes",
-    "tls_lost_events_ring_full",
-    "tls_lost_bytes_ring_full",
-    "tls_lost_events_read_fault",
-    "tls_lost_bytes_read_fault",
-    "tls_lost_bytes_call_too_long",
-    "tls_lost_bytes_connection_table_full",
-    "tls_ignored_bytes",
-    "tls_nested_calls",
+# Slots of the kernel's counter array: those of each source in turn (`enum source_counter`), then
+# those of processes (`enum counter`). A source's slot is named `SOURCE.COUNTER`.
+SOURCE_COUNTERS = (
+    "events",
+    "bytes",
+    "lost_events_ring_full",
+    "lost_bytes_ring_full",
+    "lost_events_read_fault",
+    "lost_bytes_read_fault",
+    "lost_bytes_call_too_long",
+    "lost_bytes_connection_table_full",
+    "ignored_bytes",
+    "nested_calls",
+)
+PROCESS_COUNTERS = (
     "process_events",
     "process_lost_events_ring_full",
     "process_truncated_bytes",
     "process_lost_targets_table_full",
 )
+COUNTERS = (
+    *(f"{source.name.lower()}.{counter}" for source in Source for counter in SOURCE_COUNTERS),
+    *PROCESS_COUNTERS,
+)
 
 # Payload layouts, after the header.
-TLS_DATA_HEAD = struct.Struct("<QQQQIIIB3x")
-_OPENED = struct.Struct("<QQQIIQiI16s")
+PLAIN_DATA_HEAD = struct.Struct("<QQQQIIIBB2x")
+_ADDRESSES = struct.Struct("<HHI16s16s")  # ports, address family, addresses
+_OPENED = struct.Struct("<QQQIIQiI16sQ40s")
+_JOINED = struct.Struct("<QQQIIQi4x40s")
+_CHANNEL_END = struct.Struct("<QQQIIiI16s")
+_HELLO = struct.Struct("<QQQI4x40s")
 CLOSED = struct.Struct("<QQQIIQQ")
 _FORKED = struct.Struct("<QIIIIQ16s")
 _EXECUTED = struct.Struct("<QIIIIQ16s")
@@ -82,30 +104,79 @@ _PATH = struct.Struct("<QIBBH")
 _EXITED = struct.Struct("<QII")
 _MAPPED = struct.Struct("<QIIQ")
 
-TLS_DATA_OFFSET = HEADER.size + TLS_DATA_HEAD.size
+PLAIN_DATA_OFFSET = HEADER.size + PLAIN_DATA_HEAD.size
 ARGV_OFFSET = HEADER.size + _EXECUTED.size
 
 _Decoder = Callable[[bytes, int], ProbeEvent]
+_SOURCES = tuple(Source)
+_TRANSPORTS = {1: "pipe", 2: "unix"}
+_ADDRESS_BYTES = {2: 4, 10: 16}  # AF_INET, AF_INET6 as Linux numbers them
 
 
 def _text(raw: bytes) -> str:
     return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
-def _tls_data(frame: bytes, ktime_ns: int) -> ProbeEvent:
-    start_ns, handle, epoch, position, tgid, _tid, _call_size, direction = (
-        TLS_DATA_HEAD.unpack_from(frame, HEADER.size)
+def _plain_data(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, handle, epoch, position, tgid, _tid, _call_size, direction, source = (
+        PLAIN_DATA_HEAD.unpack_from(frame, HEADER.size)
     )
     key = ConnectionKey(tgid, start_ns, handle, epoch)
-    return TlsData(ktime_ns, key, direction & 1, position, frame[TLS_DATA_OFFSET:])
+    return PlainData(
+        ktime_ns, key, direction & 1, position, frame[PLAIN_DATA_OFFSET:], _SOURCES[source]
+    )
+
+
+def _addresses(packed: bytes) -> SocketAddresses | None:
+    local_port, remote_port, family, local, remote = _ADDRESSES.unpack(packed)
+    size = _ADDRESS_BYTES.get(family)
+    if size is None:
+        return None
+    kind = socket.AF_INET if size == 4 else socket.AF_INET6
+    ends = (socket.inet_ntop(kind, end[:size]) for end in (local, remote))
+    return SocketAddresses(next(ends), local_port, next(ends), remote_port)
 
 
 def _opened(frame: bytes, ktime_ns: int) -> ProbeEvent:
-    start_ns, handle, epoch, tgid, tid, cgroup_id, fd, _, comm = _OPENED.unpack_from(
+    start_ns, handle, epoch, tgid, tid, cgroup_id, fd, source, comm, instruction, addresses = (
+        _OPENED.unpack_from(frame, HEADER.size)
+    )
+    return ConnectionOpened(
+        ktime_ns,
+        ConnectionKey(tgid, start_ns, handle, epoch),
+        tid,
+        fd if fd >= 0 else None,
+        cgroup_id,
+        _text(comm),
+        _SOURCES[source],
+        instruction,
+        _addresses(addresses),
+    )
+
+
+def _joined(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, handle, epoch, tgid, direction, inode, fd, addresses = _JOINED.unpack_from(
         frame, HEADER.size
     )
     key = ConnectionKey(tgid, start_ns, handle, epoch)
-    return ConnectionOpened(ktime_ns, key, tid, fd if fd >= 0 else None, cgroup_id, _text(comm))
+    return HalfJoined(ktime_ns, key, direction & 1, inode, fd, _addresses(addresses))
+
+
+def _channel_end(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    handle, epoch, start_ns, pid, role, fd, transport, comm = _CHANNEL_END.unpack_from(
+        frame, HEADER.size
+    )
+    key = ConnectionKey(0, 0, handle, epoch)
+    return ChannelEnd(
+        ktime_ns, key, role & 1, pid, start_ns, fd, _text(comm), _TRANSPORTS.get(transport)
+    )
+
+
+def _hello(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, handle, epoch, tgid, addresses = _HELLO.unpack_from(frame, HEADER.size)
+    key = ConnectionKey(tgid, start_ns, handle, epoch)
+    data = frame[HEADER.size + _HELLO.size :]
+    return TlsHello(ktime_ns, key, _addresses(addresses), data)
 
 
 def _closed(frame: bytes, ktime_ns: int) -> ProbeEvent:
@@ -181,8 +252,12 @@ def _probe_state(frame: bytes, ktime_ns: int) -> ProbeEvent:
     return ProbeState(ktime_ns, **_payload(frame))
 
 
+def _process_traffic(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    return ProcessTraffic(ktime_ns, **_payload(frame))
+
+
 _DECODERS: dict[int, _Decoder] = {
-    TLS_DATA: _tls_data,
+    PLAIN_DATA: _plain_data,
     CONNECTION_OPENED: _opened,
     CONNECTION_CLOSED: _closed,
     PROCESS_FORKED: _forked,
@@ -190,17 +265,24 @@ _DECODERS: dict[int, _Decoder] = {
     PROCESS_PATH: _path,
     PROCESS_EXITED: _exited,
     LIBRARY_MAPPED: _mapped,
+    HALF_JOINED: _joined,
+    CHANNEL_END: _channel_end,
+    TLS_HELLO: _hello,
     PROCESS_SEEN: _process_seen,
     LIBRARY_SEEN: _library_seen,
     COUNTERS_FRAME: _counters,
     PROBE_STATE: _probe_state,
+    PROCESS_TRAFFIC: _process_traffic,
 }
 _KINDS: dict[type, int] = {
     ProcessSeen: PROCESS_SEEN,
     LibrarySeen: LIBRARY_SEEN,
     Counters: COUNTERS_FRAME,
     ProbeState: PROBE_STATE,
+    ProcessTraffic: PROCESS_TRAFFIC,
 }
+OwnEvent = ProcessSeen | LibrarySeen | Counters | ProbeState | ProcessTraffic
+"""Events that the probe process makes itself; their payload is JSON."""
 
 
 def decode(frame: bytes) -> ProbeEvent:
@@ -211,11 +293,11 @@ def decode(frame: bytes) -> ProbeEvent:
         return UnknownFrame(ktime_ns, kind, version, size)
     try:
         return decoder(frame, ktime_ns)
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError):
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return UnknownFrame(ktime_ns, kind, version, size)
 
 
-def encode(event: ProcessSeen | LibrarySeen | Counters | ProbeState) -> bytes:
+def encode(event: OwnEvent) -> bytes:
     """A frame for an event that the probe process makes itself."""
     fields = asdict(event)
     ktime_ns = fields.pop("ktime_ns")

@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes import btf, canary, frames, libraries, procfs
+from probes import btf, canary, frames, libraries, procfs, resolvers
 from probes.bcc_bindings import HEADER_TREE, BccUnavailable, load_bcc
 from probes.client import ProbeClient
 from probes.errors import UnderglassError
-from probes.events import ProbeState, TlsData
+from probes.events import PlainData, ProbeState
+from probes.hooks import FileKey, FilePlan
 
 OLDEST_KERNEL = (5, 8)
 CANARY_TIMEOUT_S = 20.0
@@ -172,7 +173,7 @@ def run_canary() -> set[bytes]:
                 process.stdin.close()
                 process.wait(CANARY_TIMEOUT_S)
                 probe.control("stop")
-            elif isinstance(event, TlsData):
+            elif isinstance(event, PlainData):
                 captured.add(event.data)
         return captured
 
@@ -192,10 +193,10 @@ def _events(probe: ProbeClient) -> Iterator[object]:
 
 def _processes() -> Iterator[Check]:
     """TLS libraries in running processes, one line a file."""
-    users: dict[libraries.FileKey, list[int]] = {}
-    paths: dict[libraries.FileKey, str] = {}
+    users: dict[FileKey, list[int]] = {}
+    paths: dict[FileKey, str] = {}
     hidden = 0
-    plans: dict[libraries.FileKey, libraries.HookPlan | None] = {}
+    plans: dict[FileKey, FilePlan | None] = {}
     for pid in procfs.pids():
         mapped = libraries.mapped_executables(pid)
         if not mapped and not os.access(f"/proc/{pid}/maps", os.R_OK):
@@ -205,21 +206,22 @@ def _processes() -> Iterator[Check]:
             if key is None:
                 continue
             if key not in plans:
-                plans[key] = libraries.plan(path)
-            if plans[key] is not None:
+                plans[key] = resolvers.resolve(path)
+            plan = plans[key]
+            if plan is not None and plan.stacks:
                 users.setdefault(key, []).append(pid)
                 paths.setdefault(key, path)
     for key, pids in users.items():
         plan = plans[key]
-        assert plan is not None
         path = libraries.shown_path(paths[key])
         who = f"{len(pids)} process{'es' if len(pids) > 1 else ''}: " + ", ".join(
             f"{pid} {_comm(pid)}" for pid in pids[:5]
         )
-        if plan.hooks:
-            yield Check("tls", "ok", f"{plan.stack} {path}: {who}")
-        else:
-            yield Check("tls", "warn", f"{plan.stack} {path}: no hook ({plan.detail}): {who}")
+        for stack in plan.stacks if plan is not None else ():
+            if stack.hooks:
+                yield Check("tls", "ok", f"{stack.stack} {path}: {who}")
+            else:
+                yield Check("tls", "warn", f"{stack.stack} {path}: no hook ({stack.detail}): {who}")
     if not users:
         yield Check("tls", "ok", "no running process has a known TLS library loaded")
     if hidden:

@@ -23,14 +23,15 @@ from probes import frames, libraries, procfs
 from probes.errors import UnderglassError
 from probes.events import (
     ConnectionKey,
+    ConnectionOpened,
     Counters,
     LibraryMapped,
     LibrarySeen,
+    PlainData,
     ProbeEvent,
     ProbeState,
     ProcessExecuted,
     ProcessExited,
-    ProcessSeen,
 )
 from probes.rings import RingBuffer
 from probes.session import DATA_RING_PAGES, LIFECYCLE_DRAIN_BYTES, ProbeSession
@@ -38,9 +39,14 @@ from probes.session import DATA_RING_PAGES, LIFECYCLE_DRAIN_BYTES, ProbeSession
 POLL_MIN_MS = 4  # while data flows: fewer wakeups leave the processor to the agent
 POLL_MAX_MS = 16
 COUNTERS_EVERY_S = 1.0
+SWEEP_EVERY_S = 0.5
+PLANS_AT_END_S = 2.0  # what a file holds that was used too briefly to be hooked is still told
 SEND_BYTES = 1 << 20
 CLAIM_SHARE = 1 / 8  # of the data ring in use: the reader is too slow
 YIELD_SHARE = 1 / 64
+
+
+_HEAD_BYTES = 512  # of a frame: enough to say what a connection is
 
 
 class ReaderGone(Exception):
@@ -94,9 +100,10 @@ class ProbeProcess:
         self._socket = connection
         self._session = session
         self._splitter = frames.FrameSplitter()
-        self._with_tls: set[int] = set()
+        self._dead: set[int] = set()
         self._stopping = False
         self._next_counters = 0.0
+        self._next_sweep = 0.0
         self._reader: ReaderPriority | None = None
 
     # Sending
@@ -113,7 +120,7 @@ class ProbeProcess:
         except OSError as error:
             raise ReaderGone from error
 
-    def send(self, *events: ProcessSeen | LibrarySeen | Counters | ProbeState) -> None:
+    def send(self, *events: frames.OwnEvent) -> None:
         """Send events of the probe process's own. Raises ReaderGone."""
         for event in events:
             self._send_views([frames.encode(event)])
@@ -128,14 +135,26 @@ class ProbeProcess:
         while True:
             views, position = ring.frames(until, SEND_BYTES)
             if views:
-                for view in views:
-                    if view[4] == frames.CONNECTION_OPENED:
-                        self._with_tls.add(frames.decode(bytes(view)).connection.tgid)  # type: ignore[union-attr]
+                on_trial = self._session.attachments.trials
+                heard = self._hear(views) if on_trial else []
                 self._send_views(views)
+                self.send(*heard)
                 moved += len(views)
             ring.release(position)
             if not views:
                 return moved
+
+    def _hear(self, views: Sequence[memoryview]) -> list[LibrarySeen]:
+        """While hooks are on trial: look at how connections begin."""
+        seen: list[LibrarySeen] = []
+        for view in views:
+            if view[4] in (frames.CONNECTION_OPENED, frames.PLAIN_DATA):
+                event = frames.decode(bytes(view[:_HEAD_BYTES]))
+                if isinstance(event, ConnectionOpened):
+                    self._session.opened(event)
+                elif isinstance(event, PlainData):
+                    seen += self._session.first_bytes(event)
+        return seen
 
     def drain(self) -> int:
         """Forward all that the rings hold; returns the number of frames. Raises ReaderGone."""
@@ -163,11 +182,24 @@ class ProbeProcess:
             elif isinstance(event, ProcessExited):
                 suspects.pop(event.pid, None)
                 self._session.forget(event.pid)
-                if event.pid in self._with_tls:
-                    self._with_tls.discard(event.pid)
-                    self._send_views(self._session.close_connections(event.pid))
+                self._dead.add(event.pid)
         for pid in suspects:
             self.send(*self._session.hook_process(pid))
+
+    def _sweep(self) -> None:
+        """Close what dead processes left open."""
+        dead, self._dead = self._dead, set()
+        if dead:
+            self._tell_traffic()  # it goes with them
+            self._send_views(self._session.tables.sweep(dead))
+
+    def _tell_traffic(self) -> None:
+        changed, renewed = self._session.listen()
+        self.send(*changed, *renewed)
+
+    def _tell_counters(self) -> None:
+        self._tell_traffic()
+        self.send(Counters(time.monotonic_ns(), self._session.tables.counters()))
 
     # Control
 
@@ -194,9 +226,9 @@ class ProbeProcess:
             session.follow_all(excluded)
             self._bring_in(pid for pid in procfs.pids() if pid not in (*excluded, os.getpid()))
         elif operation == "hook":
-            library = session.hook_file(message["path"])
-            if library is not None:
-                self.send(library)
+            self.send(*session.hook_file(message["path"]))
+        elif operation == "freeze_unknown":
+            session.freeze_unknown()
         elif operation == "ignore":
             session.ignore(ConnectionKey(*message["connection"]))
         elif operation == "ready":
@@ -219,27 +251,42 @@ class ProbeProcess:
     def run(self) -> None:
         """Serve until told to stop or the reader is gone."""
         for path in libraries.installed():
-            library = self._session.hook_file(path)
-            if library is not None:
-                self.send(library)
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        poll.register(self._session.lifecycle_descriptor, select.POLLIN)
+            self.send(*self._session.hook_file(path))
         wait_ms = POLL_MIN_MS
         while not self._stopping:
-            for descriptor, _ in poll.poll(wait_ms):
-                if descriptor == self._socket.fileno():
-                    self._read_control()
+            self._wait(wait_ms)
             if self._reader is not None:
                 self._reader.adapt(self._session.data_ring)
             wait_ms = POLL_MIN_MS if self.drain() else min(wait_ms * 2, POLL_MAX_MS)
             now = time.monotonic()
+            if now >= self._next_sweep:
+                self._next_sweep = now + SWEEP_EVERY_S
+                self._sweep()
             if now >= self._next_counters:
                 self._next_counters = now + COUNTERS_EVERY_S
-                self.send(Counters(time.monotonic_ns(), self._session.counters()))
+                self._tell_counters()
         self.drain()
-        self._send_views(self._session.open_connections())
-        self.send(Counters(time.monotonic_ns(), self._session.counters()), self._state("detached"))
+        for library in self._session.finish_plans(PLANS_AT_END_S):
+            self.send(library)
+        self._sweep()
+        self._send_views(self._session.tables.open_connections())
+        self._tell_counters()
+        self.send(self._state("detached"))
+
+    def _wait(self, most_ms: int) -> None:
+        """Until there is something to do; obeys control frames and takes answers of children."""
+        poll = select.poll()
+        for descriptor in (
+            self._socket.fileno(),
+            self._session.lifecycle_descriptor,
+            *self._session.plans.descriptors,
+        ):
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _ in poll.poll(most_ms):
+            if descriptor == self._socket.fileno():
+                self._read_control()
+            elif descriptor != self._session.lifecycle_descriptor:
+                self.send(*self._session.finish_plan(descriptor))
 
 
 def main(argv: Sequence[str] = sys.argv[1:]) -> int:
@@ -249,7 +296,10 @@ def main(argv: Sequence[str] = sys.argv[1:]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         session = ProbeSession(data_ring_pages=ring_pages)
-        ProbeProcess(connection, session).run()
+        try:
+            ProbeProcess(connection, session).run()
+        finally:
+            session.close()
     except ReaderGone:
         return 0
     except (UnderglassError, OSError) as error:

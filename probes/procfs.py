@@ -93,3 +93,54 @@ def seen(pid: int) -> ProcessSeen | None:
         cwd=_link(pid, "cwd"),
         uid=uid,
     )
+
+
+def file_at(pid: int, address: int) -> str | None:
+    """The file whose mapping holds an address of a process, as a path that opens it from here."""
+    root = root_of(pid)
+    try:
+        with open(f"/proc/{pid}/maps", errors="replace") as maps:
+            for line in maps:
+                fields = line.rstrip("\n").split(maxsplit=5)
+                begin, _, end = fields[0].partition("-")
+                if int(begin, 16) <= address < int(end, 16):
+                    if len(fields) < 6 or not fields[5].startswith("/"):
+                        return None
+                    return mapped_path(pid, root, fields)
+    except OSError:
+        pass
+    return None
+
+
+def root_of(pid: int) -> str:
+    """A process's root folder as /proc names it: `/`, unless it is in a chroot."""
+    return _link(pid, "root") or "/"
+
+
+def inside_root(root: str, path: str) -> str | None:
+    """A path that /proc gives, as a process with this root knows it; None when it cannot."""
+    if root == "/":
+        return path
+    return path.removeprefix(root) if path.startswith(f"{root}/") else None
+
+
+def mapped_path(pid: int, root: str, fields: list[str]) -> str:
+    """The path by which the file of a line of /proc/PID/maps, split, is opened from here.
+
+    Through the process's own root where that leads to this file. It does not when the file was
+    deleted or replaced, mounted over, or mapped before a chroot; the mapping itself does.
+    """
+    path = inside_root(root, fields[5])
+    if path is not None:
+        reached = f"/proc/{pid}/root{path}"
+        try:
+            if os.stat(reached).st_ino == int(fields[4]):
+                return reached
+        except OSError:
+            pass
+    return f"/proc/{pid}/map_files/{fields[0]}"
+
+
+def kernel_device(device: int) -> int:
+    """A device number of stat(2) as the kernel itself encodes it."""
+    return os.major(device) << 20 | os.minor(device)

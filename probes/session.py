@@ -1,4 +1,4 @@
-"""A probe session: compile, set targets, attach to TLS libraries, drain, detach.
+"""A probe session: compile, set targets, attach to TLS libraries, detach.
 
 In: control operations. Out: frames. Runs inside the privileged probe process (`probes.process`)
 and copies bytes without looking into them.
@@ -8,20 +8,41 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import time
 from collections.abc import Iterable
+from ctypes import c_uint32
 from pathlib import Path
 
-from probes import bcc_bindings, btf, frames, libraries, procfs
-from probes.events import ConnectionKey, LibrarySeen
+from probes import btf, libraries, maps, procfs
+from probes.attachments import Attachments
+from probes.events import ConnectionKey, ConnectionOpened, LibrarySeen, PlainData, ProcessTraffic
+from probes.freezer import Freezer
+from probes.hearing import Hearing
+from probes.hooks import FileKey, FilePlan
+from probes.kernel_tables import KernelTables
+from probes.plan_cache import PlanCache
+from probes.programs import Programs
+from probes.resolving import PlanSource, own_path
 from probes.rings import RingBuffer
 
-SOURCES = ("frame.bpf.h", "tls.bpf.c", "process.bpf.c")
+SOURCES = (
+    "frame.bpf.h",
+    "connection.bpf.h",
+    "files.bpf.h",
+    "tls.bpf.c",
+    "aead.bpf.c",
+    "rustls.bpf.c",
+    "sockets.bpf.c",
+    "process.bpf.c",
+)
+RAW_TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_exit")
 DATA_RING_PAGES = 8192  # 32 MiB
 LIFECYCLE_RING_PAGES = 1024  # 4 MiB
 CONNECTIONS = 65536
 TARGET_FOLLOW = 1
 LIFECYCLE_DRAIN_BYTES = 4 << 20
+FILE_WITHOUT_TLS, FILE_WITH_TLS = 1, 2
 
 
 def mount_tracefs() -> None:
@@ -51,17 +72,24 @@ class ProbeSession:
             "LIFECYCLE_RING_PAGES": LIFECYCLE_RING_PAGES,
             "CONNECTIONS": CONNECTIONS,
         }
-        self._programs = bcc_bindings.Programs(program_text(), defines)
+        self._programs = programs = Programs(program_text(), defines)
+        programs.chain("steps", "transfer_step")
+        for tracepoint in RAW_TRACEPOINTS:
+            programs.attach_raw_tracepoint(tracepoint, f"on_{tracepoint}")
+        programs.attach_tracepoint("syscalls", "sys_enter_close", "on_sys_enter_close")
         page = os.sysconf("SC_PAGESIZE")
         self.data_ring = RingBuffer(self._programs.map_fd("data_ring"), data_ring_pages * page)
         self.lifecycle_ring = RingBuffer(
             self._programs.map_fd("lifecycle_ring"), LIFECYCLE_RING_PAGES * page
         )
-        self._targets = self._programs.table("targets")
-        self._connections = self._programs.table("connections")
-        self._ignored = self._programs.table("ignored")
-        self._files: dict[libraries.FileKey, libraries.HookPlan | None] = {}
-        self._announced: dict[int, set[libraries.FileKey]] = {}  # by pid; 0: before any process
+        self.tables = KernelTables(self._programs)
+        self.attachments = Attachments(self._programs)
+        self.plans = PlanSource(PlanCache())
+        self._freezer: Freezer | None = None
+        self._targets = programs.table("targets", c_uint32, c_uint32)
+        self._excluded = programs.table("excluded", c_uint32, c_uint32)
+        self._known_files = programs.table("known_files", maps.FileName, c_uint32)
+        self._hearing = Hearing()
         self._exclude(os.getpid())
 
     @property
@@ -75,13 +103,13 @@ class ProbeSession:
         return self._programs.attached
 
     def _exclude(self, pid: int) -> None:
-        self._programs.table("excluded")[ctypes.c_uint32(pid)] = ctypes.c_uint32(1)
+        self._excluded[c_uint32(pid)] = c_uint32(1)
 
     # Targets
 
     def follow(self, pid: int, *, children: bool = True) -> None:
         """Bring a process, and what it will start, into scope."""
-        self._targets[ctypes.c_uint32(pid)] = ctypes.c_uint32(TARGET_FOLLOW if children else 0)
+        self._targets[c_uint32(pid)] = c_uint32(TARGET_FOLLOW if children else 0)
 
     def follow_tree(self, pid: int) -> Iterable[int]:
         """Bring a running process and its descendants into scope; yields their pids."""
@@ -98,100 +126,145 @@ class ProbeSession:
 
     def follow_name(self, name: str) -> None:
         """Bring every process that will execute a program of this name into scope."""
-        table = self._programs.table("target_names")
-        key = table.Key()
-        key.text = name.encode()[:15]
-        table[key] = ctypes.c_uint32(TARGET_FOLLOW)
+        names = self._programs.table("target_names", maps.ProcessName, c_uint32)
+        names[maps.ProcessName(name.encode()[:15])] = c_uint32(TARGET_FOLLOW)
 
     def follow_all(self, excluded: Iterable[int]) -> None:
         """Bring the whole host into scope, less the observer itself."""
         for pid in excluded:
             self._exclude(pid)
-        self._programs.table("scope_all")[ctypes.c_int(0)] = ctypes.c_uint32(1)
+        self._programs.table("scope_all", c_uint32, c_uint32)[c_uint32(0)] = c_uint32(1)
+
+    def freeze_unknown(self) -> None:
+        """Stop programs and libraries that are not known yet until they are hooked."""
+        self._freezer = Freezer(self._programs)
 
     def ignore(self, key: ConnectionKey) -> None:
         """Stop copying a connection's bytes; they are counted as ignored."""
-        table_key = self._connections.Key(key.start_ns, key.handle, key.tgid, 0)
-        try:
-            connection = self._connections[table_key]
-        except KeyError:
-            return
-        if connection.epoch == key.epoch:
-            self._ignored[table_key] = ctypes.c_uint64(key.epoch)
+        self.tables.ignore(key)
 
     # Libraries
 
-    def hook_file(self, path: str, pid: int | None = None) -> LibrarySeen | None:
-        """Attach to a file if it holds a TLS library; what is newly known of it, or None."""
-        key = libraries.file_key(path)
-        if key is None:
-            return None
-        if key not in self._files:
-            self._files[key] = self._attach(path)
-        plan = self._files[key]
-        announced = self._announced.setdefault(pid or 0, set())
-        if plan is None or key in announced:
-            return None
-        announced.add(key)
-        return LibrarySeen(
-            ktime_ns=time.monotonic_ns(),
-            path=libraries.shown_path(plan.path),
-            build_id=plan.build_id,
-            stack=plan.stack,
-            hooked=bool(plan.hooks),
-            detail=plan.detail,
-            pids=() if pid is None else (pid,),
-        )
+    def hook_file(self, path: str, pid: int | None = None) -> list[LibrarySeen]:
+        """Attach to a file's TLS stacks; what is newly known of it.
 
-    def _attach(self, path: str) -> libraries.HookPlan | None:
-        plan = libraries.plan(path)
-        if plan is None:
-            return None
+        With a pid the answer may come later, through `finish_plan`.
+        """
         try:
-            for hook in plan.hooks:
-                self._programs.attach_uprobe(
-                    path, hook.offset, hook.program, at_return=hook.at_return
-                )
-        except OSError as error:
-            return libraries.HookPlan(plan.path, plan.build_id, plan.stack, (), str(error))
-        return plan
+            status = os.stat(path)
+        except OSError:
+            return []
+        key = libraries.key_of(path, status)
+        if key in self.attachments and not self.attachments.is_outdated(key, status):
+            self._know(key, status)
+        else:
+            try:
+                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except OSError:
+                return []
+            try:
+                known, plan = self.plans.plan(key, path, file, pid)
+                if not known:
+                    return []
+                self._attach(key, path, file, plan)
+            finally:
+                os.close(file)
+        return self.attachments.announce(key, path, pid)
+
+    def _attach(self, key: FileKey, path: str, file: int, plan: FilePlan | None) -> None:
+        status = os.fstat(file)
+        self.attachments.attach(key, path, own_path(file), plan, status)
+        self._know(key, status)
+
+    def _know(self, key: FileKey, status: os.stat_result) -> None:
+        """Tell the kernel that a file was looked into, as it is now."""
+        seconds, nanoseconds = divmod(status.st_ctime_ns, 1_000_000_000)
+        device = procfs.kernel_device(key.device)
+        name = maps.FileName(device, key.inode, seconds << 32 | nanoseconds)
+        kind = FILE_WITH_TLS if self.attachments.has_stacks(key) else FILE_WITHOUT_TLS
+        self._known_files[name] = c_uint32(kind)
 
     def hook_process(self, pid: int) -> list[LibrarySeen]:
-        """Attach to every TLS library that a process has mapped."""
-        seen = [self.hook_file(path, pid) for path in libraries.mapped_executables(pid)]
-        return [library for library in seen if library is not None]
+        """Attach to every TLS library that a process has mapped, and wake it if it waits."""
+        seen = [
+            library
+            for path in libraries.mapped_executables(pid)
+            for library in self.hook_file(path, pid)
+        ]
+        self._wake_if_ready(pid)
+        return seen
 
-    # Draining
+    def finish_plan(self, descriptor: int) -> list[LibrarySeen]:
+        """Take the answer of a child that looked into a file (see `plans.descriptors`)."""
+        finished = self.plans.collect(descriptor)
+        if finished is None:
+            return []
+        job, plan = finished
+        self._attach(job.key, job.path, job.file, plan)
+        os.close(job.file)
+        seen = [
+            library
+            for pid in sorted(job.waiting)
+            for library in self.attachments.announce(job.key, job.path, pid)
+        ]
+        for pid in job.waiting:
+            self._wake_if_ready(pid)
+        return seen
+
+    def finish_plans(self, within_s: float) -> list[LibrarySeen]:
+        """Wait for all children that look into files, but no longer than that."""
+        seen: list[LibrarySeen] = []
+        deadline = time.monotonic() + within_s
+        while self.plans.descriptors and (left := deadline - time.monotonic()) > 0:
+            for descriptor in select.select(self.plans.descriptors, [], [], left)[0]:
+                seen += self.finish_plan(descriptor)
+        return seen
+
+    def _wake_if_ready(self, pid: int) -> None:
+        if self._freezer is not None and not self.plans.waits_for(pid):
+            self._freezer.wake(pid)
+
+    # Belief
+
+    def opened(self, event: ConnectionOpened) -> None:
+        """A connection's first use: hooks on trial are judged by what comes next."""
+        if not self.attachments.trials or not event.instruction:
+            return
+        stack, pid = event.source.name.lower(), event.connection.tgid
+        candidates = self.attachments.on_trial(stack, pid)
+        if len(candidates) > 1:
+            path = procfs.file_at(pid, event.instruction)
+            key = libraries.file_key(path) if path else None
+            candidates = [one for one in candidates if one == key]
+        for key in candidates:
+            self.attachments.trials.opened(event.connection, key, stack)
+
+    def first_bytes(self, event: PlainData) -> list[LibrarySeen]:
+        """The first bytes of a connection of a hook on trial."""
+        verdict = self.attachments.trials.first_bytes(event.connection, event.data)
+        return self.attachments.judge(verdict) if verdict else []
+
+    def listen(self) -> tuple[list[ProcessTraffic], list[LibrarySeen]]:
+        """Traffic that changed, and files whose probes were put in anew because TLS records
+        flow in a process whose hooked library hands over no plaintext."""
+        changed, deaf = self._hearing.check(self.tables.traffic())
+        renewed = []
+        for pid in deaf:
+            for path in libraries.mapped_executables(pid):
+                key = libraries.file_key(path)
+                if key is not None:
+                    renewed += self.attachments.reattach(key, path)
+        return changed, renewed
+
+    # The end of processes
 
     def forget(self, pid: int) -> None:
         """Drop what is remembered of a dead process."""
-        self._announced.pop(pid, None)
+        self.attachments.forget(pid)
+        self._hearing.forget(pid)
 
-    def close_connections(self, pid: int) -> list[bytes]:
-        """Frames with the final positions of a dead process's connections, now forgotten."""
-        closed = []
-        now = time.monotonic_ns()
-        for key, connection in list(self._connections.items()):
-            if key.tgid == pid:
-                closed.append(self._closed(now, key, connection))
-                del self._connections[key]
-                if key in self._ignored:
-                    del self._ignored[key]
-        return closed
-
-    def open_connections(self) -> list[bytes]:
-        """Frames with the final positions of every connection, for the end of a capture."""
-        now = time.monotonic_ns()
-        return [self._closed(now, key, value) for key, value in self._connections.items()]
-
-    @staticmethod
-    def _closed(now: int, key: ctypes.Structure, value: ctypes.Structure) -> bytes:
-        name = ConnectionKey(key.tgid, key.start_ns, key.ssl, value.epoch)
-        return frames.encode_closed(now, name, value.position[0], value.position[1])
-
-    def counters(self) -> dict[str, int]:
-        """Kernel counters summed over processors, by `frames.COUNTERS` name."""
-        table = self._programs.table("counters")
-        return {
-            name: int(sum(table[ctypes.c_int(slot)])) for slot, name in enumerate(frames.COUNTERS)
-        }
+    def close(self) -> None:
+        """Wake what waits and keep what was found out."""
+        if self._freezer is not None:
+            self._freezer.close()
+        self.plans.save()

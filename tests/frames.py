@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from collector.capture_info import CaptureInfo
 from collector.rows import Batch
 from probes import frames
-from probes.events import ConnectionKey, Direction
+from probes.events import ConnectionKey, Direction, SocketAddresses, Source
 from tests.collector.http.transcripts import pieces
 
 AGENT = 4242
@@ -36,30 +37,99 @@ def frame(kind: int, payload: bytes, at: int = 0, version: int = frames.VERSION)
     return frames.HEADER.pack(size, kind, version, 0, at) + payload
 
 
-def tls_data(
+def plain_data(
     data: bytes,
     direction: int = Direction.WRITE,
     *,
     position: int = 0,
     key: ConnectionKey = CONNECTION,
     at: int = 0,
+    source: Source = Source.OPENSSL,
 ) -> bytes:
     tgid, start_ns, handle, epoch = key
-    head = frames.TLS_DATA_HEAD.pack(
-        start_ns, handle, epoch, position, tgid, tgid, len(data), direction
+    head = frames.PLAIN_DATA_HEAD.pack(
+        start_ns, handle, epoch, position, tgid, tgid, len(data), direction, source
     )
-    return frame(frames.TLS_DATA, head + data, at)
+    return frame(frames.PLAIN_DATA, head + data, at)
 
 
 def payload(tls_frame: bytes) -> bytes:
-    """The plaintext in a TLS_DATA frame."""
-    return tls_frame[frames.TLS_DATA_OFFSET :]
+    """The plaintext in a PLAIN_DATA frame."""
+    return tls_frame[frames.PLAIN_DATA_OFFSET :]
 
 
-def opened(key: ConnectionKey = CONNECTION, at: int = 0, fd: int = 7) -> bytes:
+def addresses(ends: SocketAddresses | None) -> bytes:
+    if ends is None:
+        return bytes(frames._ADDRESSES.size)
+    kind = socket.AF_INET6 if ":" in ends.local_address else socket.AF_INET
+    return frames._ADDRESSES.pack(
+        ends.local_port,
+        ends.remote_port,
+        10 if kind == socket.AF_INET6 else 2,
+        socket.inet_pton(kind, ends.local_address),
+        socket.inet_pton(kind, ends.remote_address),
+    )
+
+
+def opened(
+    key: ConnectionKey = CONNECTION,
+    at: int = 0,
+    fd: int = 7,
+    *,
+    source: Source = Source.OPENSSL,
+    instruction: int = 0,
+    ends: SocketAddresses | None = None,
+) -> bytes:
     tgid, start_ns, handle, epoch = key
-    packed = frames._OPENED.pack(start_ns, handle, epoch, tgid, tgid, 99, fd, 0, b"agent")
+    packed = frames._OPENED.pack(
+        *(start_ns, handle, epoch, tgid, tgid, 99, fd, source, b"agent", instruction),
+        addresses(ends),
+    )
     return frame(frames.CONNECTION_OPENED, packed, at)
+
+
+def joined(
+    key: ConnectionKey,
+    direction: int,
+    inode: int,
+    *,
+    at: int = 0,
+    fd: int = 7,
+    ends: SocketAddresses | None = None,
+) -> bytes:
+    tgid, start_ns, handle, epoch = key
+    packed = frames._JOINED.pack(
+        start_ns, handle, epoch, tgid, direction, inode, fd, addresses(ends)
+    )
+    return frame(frames.HALF_JOINED, packed, at)
+
+
+def channel_end(
+    key: ConnectionKey,
+    role: int,
+    pid: int,
+    *,
+    at: int = 0,
+    start_ns: int = STARTED_NS,
+    transport: int = 1,
+    comm: bytes = b"agent",
+) -> bytes:
+    packed = frames._CHANNEL_END.pack(
+        key.handle, key.epoch, start_ns, pid, role, 1, transport, comm
+    )
+    return frame(frames.CHANNEL_END, packed, at)
+
+
+def hello(
+    data: bytes,
+    key: ConnectionKey = CONNECTION,
+    *,
+    at: int = 0,
+    ends: SocketAddresses | None = None,
+) -> bytes:
+    tgid, start_ns, handle, epoch = key
+    packed = frames._HELLO.pack(start_ns, handle, epoch, tgid, addresses(ends))
+    return frame(frames.TLS_HELLO, packed + data, at)
 
 
 def closed(read: int, written: int, key: ConnectionKey = CONNECTION, at: int = 0) -> bytes:
@@ -123,7 +193,7 @@ class Wire:
         for piece in pieces(data, cuts):
             position = self.positions[direction]
             self.frames.append(
-                tls_data(piece, direction, position=position, key=self.key, at=self._tick())
+                plain_data(piece, direction, position=position, key=self.key, at=self._tick())
             )
             self.positions[direction] += len(piece)
         return self
@@ -303,8 +373,10 @@ _KEYS = {
     "contents": ("content_hash",),
     "nodes": ("node",),
     "tool_sets": ("tool_set", "position"),
+    "rpc_channels": ("channel_id",),
+    "rpc_messages": ("message_id",),
     "health": ("capture_id", "source", "counter", "cause"),
-    "coverage": ("capture_id", "path", "build_id"),
+    "coverage": ("capture_id", "process_key", "stack", "path", "build_id"),
 }
 
 

@@ -56,19 +56,19 @@ def _blindness(snapshot: Snapshot) -> tuple[str, str] | None:
         )
     if not snapshot.hooked:
         return (
-            "No TLS library is hooked",
+            "No TLS stack is hooked",
             f"{_libraries(snapshot.not_hooked)}\n\n"
             "underglass doctor     says which programs can be watched\n"
-            "6 Health, 7 Libraries  show what was seen so far",
+            "6 Health, 7 Coverage   show what was seen so far",
         )
     return None
 
 
 def _libraries(not_hooked: tuple[Row, ...]) -> str:
     if not not_hooked:
-        return "No watched process has loaded a TLS library that underglass knows."
+        return "No watched process holds a TLS stack that underglass knows."
     lines = [
-        printable(f"{row['path']}: {row['detail'] or 'not hooked'}")
+        printable(f"{row['path'] or row['program']}: {row['detail'] or 'not hooked'}")
         for row in not_hooked[:_MOST_LIBRARIES]
     ]
     if len(not_hooked) > _MOST_LIBRARIES:
@@ -80,7 +80,7 @@ def _waiting(table: Table, snapshot: Snapshot) -> tuple[str, str]:
     capture = snapshot.capture
     assert capture is not None
     libraries = (
-        f"{snapshot.hooked} TLS librar{'y is' if snapshot.hooked == 1 else 'ies are'} hooked"
+        f"{snapshot.hooked} TLS stack{' is' if snapshot.hooked == 1 else 's are'} hooked"
     )
     events = snapshot.losses.captured_events
     seen = "nothing was captured from it yet" if not events else f"{events:,} events were captured"

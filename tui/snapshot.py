@@ -17,10 +17,12 @@ from typing import Any, Literal
 
 from analysis.columns import COVERAGE, FINDINGS, HEALTH, TABLES, Table
 from analysis.findings import finding_records, findings
+from analysis.health import HOOKED
 from analysis.reading import CallDetail, Reader, call_detail, open_reader, query
 from analysis.report import Cost, Totals
 from collector.database import wal_path
 from collector.store_errors import QueryFailed
+from probes.events import Source
 
 Row = Mapping[str, Any]
 CallKey = Literal["call", "tool"]
@@ -38,7 +40,7 @@ _CALL_OF_TOOL = """
 SELECT call_id FROM tools WHERE tool_call_id = $tool_call_id ORDER BY requested_at LIMIT 1
 """
 _STEPS = "SELECT (SELECT count(*) FROM process), (SELECT count(result_hash) FROM tool_call)"
-_KERNEL_SOURCES = frozenset({"openssl", "process"})
+_KERNEL_SOURCES = frozenset({"process", *(source.name.lower() for source in Source)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +176,8 @@ class StoreFeed:
             finding_count=None if found.error else len(found.rows),
             losses=losses(health),
             capture=Capture(captures[0][1], captures[0][0], captures[0][2]) if captures else None,
-            hooked=sum(row["status"] == "hooked" for row in coverage),
-            not_hooked=tuple(row for row in coverage if row["status"] != "hooked"),
+            hooked=sum(row["status"] in HOOKED for row in coverage),
+            not_hooked=tuple(row for row in coverage if row["status"] not in HOOKED),
         )
 
 
@@ -235,6 +237,8 @@ def _select(
     max_rows: int = MAX_ROWS,
 ) -> tuple[Row, ...]:
     newest = f"{table.newest} DESC NULLS LAST, " if table.newest else ""
+    if table.order:
+        newest = f"{table.order}, {newest}"
     result = reader.rows(
         f"SELECT {', '.join(table.fields)} FROM {table.name} {inside} "
         f"ORDER BY {newest}{', '.join(table.identity)} LIMIT {max_rows:d}",

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from probes.events import Source
+
 if TYPE_CHECKING:
     from collector.rows import Batch
 
-_TLS = "openssl"
+_SOURCES = frozenset(source.name.lower() for source in Source)
+_LATE = ("http", "joined_late_calls", "")
 
 
 @dataclass(slots=True)
@@ -51,8 +54,12 @@ class Summary:
         self.programs += sum(bool(row.argv and row.ended_ns) for row in batch.processes)
         for row in batch.health:
             counter = "lost_bytes" if row.counter == "truncated_bytes" else row.counter
-            tls_bytes = row.source == _TLS and counter in ("captured_bytes", "lost_bytes")
-            if tls_bytes or (counter == "lost_events" and row.source in (_TLS, "process")):
+            of_a_source = row.source in _SOURCES
+            if (
+                (of_a_source and counter in ("captured_bytes", "lost_bytes"))
+                or (counter == "lost_events" and (of_a_source or row.source == "process"))
+                or (row.source, row.counter, row.cause) == _LATE
+            ):
                 self._counters[row.source, row.counter, row.cause] = (counter, row.value)
 
     def _counter(self, name: str) -> int:
@@ -60,7 +67,7 @@ class Summary:
 
     @property
     def captured_bytes(self) -> int:
-        """Plaintext that was delivered."""
+        """Plaintext that was delivered, over all sources."""
         return self._counter("captured_bytes")
 
     @property
@@ -72,6 +79,11 @@ class Summary:
     def lost_events(self) -> int:
         """Events of any kind that could not be delivered."""
         return self._counter("lost_events")
+
+    @property
+    def joined_late_calls(self) -> int:
+        """Exchanges that were under way when capture came; their beginning was not seen."""
+        return self._counter("joined_late_calls")
 
     def show(self, where: str) -> None:
         """Print to standard error; `where` says how to go on."""
@@ -88,6 +100,11 @@ class Summary:
         lines = [", ".join(parts)]
         if self.lost_events:
             lines.append(f"{self.lost_events} events lost; see: underglass health")
+        if self.joined_late_calls:
+            lines.append(
+                "under way when capture came, so that their beginning was not seen: "
+                f"{self.joined_late_calls} exchanges"
+            )
         if self.dropped_rows:
             lines.append(f"{self.dropped_rows} rows could not be written to the store")
         if self.probe_died:

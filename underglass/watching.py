@@ -22,6 +22,7 @@ from probes.client import ProbeClient
 from probes.errors import UnderglassError
 from underglass import __version__, privileges
 from underglass.launch import HeldCommand
+from underglass.packages import packaged_programs
 from underglass.paths import Invoker, fingerprint_salt, invoker, make_private, state_directory
 from underglass.summary import Summary
 
@@ -47,8 +48,10 @@ class Watch:
 
 
 def programs_of(command: Sequence[str]) -> list[str]:
-    """Files that a command will execute: its own, and the interpreters that it names."""
+    """Files that a command will execute: its own, the interpreters that it names, and the large
+    executables of the npm package that a script belongs to."""
     found: list[str] = []
+    packaged: list[str] = []
     name = command[0] if command else None
     while name and len(found) < 5:
         path = shutil.which(name)
@@ -65,11 +68,12 @@ def programs_of(command: Sequence[str]) -> list[str]:
             break
         if not first.startswith(b"#!"):
             break
+        packaged += packaged_programs(path)
         words = first[2:].decode("utf-8", "replace").split()
         if words and os.path.basename(words[0]) == "env":
             words = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
         name = words[0] if words else None
-    return found
+    return list(dict.fromkeys([*found, *packaged]))
 
 
 def _ring_pages() -> int | None:

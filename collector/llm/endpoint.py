@@ -66,11 +66,21 @@ def provider_of(head: RequestHead, native: str) -> str:
     """The provider behind a request's host; `native`, the API's own, for hosts not listed."""
     if "/openai/deployments/" in head.target:
         return "azure.ai.openai"
-    host = host_of(head) or ""
+    return _listed(host_of(head) or "") or native
+
+
+def model_provider(host: str) -> str | None:
+    """The provider whose models a lower-case host serves; None when it is not known to."""
+    provider = _listed(host)
+    other_cloud_service = provider == "aws.bedrock" and "bedrock" not in host
+    return None if other_cloud_service else provider
+
+
+def _listed(host: str) -> str | None:
     for suffix, provider in PROVIDERS:
         if host.endswith(suffix) and host[-len(suffix) - 1 : -len(suffix)] in ("", ".", "-"):
             return provider
-    return native
+    return None
 
 
 class PostedTo:

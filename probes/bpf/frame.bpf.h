@@ -8,10 +8,10 @@
  */
 #include <uapi/linux/ptrace.h>
 
-#define FRAME_VERSION 1
+#define FRAME_VERSION 2
 
 enum frame_kind {
-    FRAME_TLS_DATA = 1,
+    FRAME_PLAIN_DATA = 1,
     FRAME_CONNECTION_OPENED = 2,
     FRAME_CONNECTION_CLOSED = 3,
     FRAME_PROCESS_FORKED = 4,
@@ -19,6 +19,9 @@ enum frame_kind {
     FRAME_PROCESS_PATH = 6,
     FRAME_PROCESS_EXITED = 7,
     FRAME_LIBRARY_MAPPED = 8,
+    FRAME_HALF_JOINED = 9,
+    FRAME_CHANNEL_END = 10,
+    FRAME_TLS_HELLO = 11,
 };
 
 struct frame {
@@ -29,30 +32,56 @@ struct frame {
     u64 ktime_ns;
 };
 
-/* Counters, one slot a cause; see Counter in probes/frames.py. */
-enum counter {
-    COUNT_TLS_EVENTS,
-    COUNT_TLS_BYTES,
-    COUNT_TLS_LOST_EVENTS_RING,
-    COUNT_TLS_LOST_BYTES_RING,
-    COUNT_TLS_LOST_EVENTS_FAULT,
-    COUNT_TLS_LOST_BYTES_FAULT,
-    COUNT_TLS_LOST_BYTES_TRUNCATED,
-    COUNT_TLS_LOST_BYTES_TABLE,
-    COUNT_TLS_IGNORED_BYTES,
-    COUNT_TLS_NESTED_CALLS,
+/* What delivered bytes; see Source in probes/events.py. */
+enum source {
+    SOURCE_OPENSSL,
+    SOURCE_BORINGSSL,
+    SOURCE_GNUTLS,
+    SOURCE_NSS,
+    SOURCE_GO,
+    SOURCE_RUSTLS,
+    SOURCE_MBEDTLS,
+    SOURCE_WOLFSSL,
+    SOURCE_SOCKET,
+    SOURCE_CHANNEL,
+    SOURCES,
+};
+
+/* Counters, one slot a cause, for each source and then for processes; see probes/frames.py. */
+enum source_counter {
+    COUNT_EVENTS,
+    COUNT_BYTES,
+    COUNT_LOST_EVENTS_RING,
+    COUNT_LOST_BYTES_RING,
+    COUNT_LOST_EVENTS_FAULT,
+    COUNT_LOST_BYTES_FAULT,
+    COUNT_LOST_BYTES_TRUNCATED,
+    COUNT_LOST_BYTES_TABLE,
+    COUNT_IGNORED_BYTES,
+    COUNT_NESTED_CALLS,
+    SOURCE_COUNTERS,
+};
+enum process_counter {
     COUNT_PROCESS_EVENTS,
     COUNT_PROCESS_LOST_EVENTS,
     COUNT_PROCESS_TRUNCATED_BYTES,
     COUNT_TARGETS_LOST,
-    COUNTERS,
+    PROCESS_COUNTERS,
 };
-BPF_PERCPU_ARRAY(counters, u64, COUNTERS);
+BPF_PERCPU_ARRAY(counters, u64, SOURCES *SOURCE_COUNTERS + PROCESS_COUNTERS);
 
-static __always_inline void count(u32 which, u64 amount) {
-    u64 *value = counters.lookup(&which);
+static __always_inline void add_to_slot(u32 slot, u64 amount) {
+    u64 *value = counters.lookup(&slot);
     if (value)
         __sync_fetch_and_add(value, amount); /* uprobe programs can be preempted */
+}
+
+static __always_inline void count_of(u32 source, u32 which, u64 amount) {
+    add_to_slot(source * SOURCE_COUNTERS + which, amount);
+}
+
+static __always_inline void count(u32 which, u64 amount) {
+    add_to_slot(SOURCES * SOURCE_COUNTERS + which, amount);
 }
 
 /* Ring for bulk data, and one for lifecycle so that bursts of data never evict an exit. */
@@ -70,6 +99,18 @@ static __always_inline u64 kernel_u64(u64 address) {
 static __always_inline u32 kernel_u32(u64 address) {
     u32 value = 0;
     bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    return value;
+}
+
+static __always_inline u16 kernel_u16(u64 address) {
+    u16 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    return value;
+}
+
+static __always_inline u64 user_u64(u64 address) {
+    u64 value = 0;
+    bpf_probe_read_user(&value, sizeof(value), (void *)address);
     return value;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
- * Life of the processes in scope: fork, exec (argv, executable, working directory), exit, and
- * executable mappings, which is how a TLS library that is loaded late becomes known.
+ * Life of the processes in scope: fork, exec (argv, executable, working directory), exit.
  *
  * A child is in scope before it runs its first instruction: the fork tracepoint precedes its
  * wake-up. Paths are walked in the kernel, since /proc is gone when a short process is.
@@ -71,22 +70,7 @@ struct process_exited {
     u32 exit_code; /* as wait() encodes it */
 };
 
-struct library_mapped {
-    struct frame frame;
-    u64 start_ns;
-    u32 pid;
-    u32 reserved;
-    u64 address;
-};
-
-#define HEAD(event, frame_kind)                                                                  \
-    (event)->frame.size = sizeof(*(event));                                                      \
-    (event)->frame.kind = frame_kind;                                                            \
-    (event)->frame.version = FRAME_VERSION;                                                      \
-    (event)->frame.flags = 0;                                                                    \
-    (event)->frame.ktime_ns = bpf_ktime_get_ns();
-
-RAW_TRACEPOINT_PROBE(sched_process_fork) {
+int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx) {
     u64 child = ctx->args[1];
     u32 pid = kernel_u32(child + TASK_PID);
     if (pid != kernel_u32(child + TASK_TGID))
@@ -180,7 +164,7 @@ static __always_inline void fill_executed(struct process_executed *event, u64 ta
     bpf_get_current_comm(&event->comm, sizeof(event->comm));
 }
 
-RAW_TRACEPOINT_PROBE(sched_process_exec) {
+int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx) {
     u64 task = ctx->args[0];
     u32 pid = bpf_get_current_pid_tgid() >> 32;
     if (!in_scope(pid)) {
@@ -195,6 +179,8 @@ RAW_TRACEPOINT_PROBE(sched_process_exec) {
     }
     u64 start_ns = process_start_ns(task);
     u64 mm = kernel_u64(task + TASK_MM);
+    struct file_name program = name_of(kernel_u64(kernel_u64(mm + MM_EXE_FILE) + FILE_F_INODE));
+    freeze_if_unknown(pid, &program);
     u64 from = kernel_u64(mm + MM_ARG_START);
     u64 argv_size = kernel_u64(mm + MM_ARG_END) - from;
     u64 kept = argv_size;
@@ -233,13 +219,20 @@ RAW_TRACEPOINT_PROBE(sched_process_exec) {
     return 0;
 }
 
-RAW_TRACEPOINT_PROBE(sched_process_exit) {
+int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx) {
     u64 id = bpf_get_current_pid_tgid();
-    stacks.delete(&id);
     u32 pid = id >> 32;
+    struct stack_key stack = {.owner = id};
+    stacks.delete(&stack); /* of each thread, also of one that outlives the first */
+    openings.delete(&id);
+    sealed_halves.delete(&id);
+    receivers.delete(&id);
+    transfers.delete(&id);
     if ((u32)id != pid || !in_scope(pid))
         return 0;
     targets.delete(&pid);
+    record_users.delete(&pid);
+    frozen.delete(&pid);
     u64 task = ctx->args[0];
     struct process_exited *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
     if (!event) {
@@ -250,41 +243,6 @@ RAW_TRACEPOINT_PROBE(sched_process_exit) {
     event->start_ns = process_start_ns(task);
     event->pid = pid;
     event->exit_code = kernel_u32(task + TASK_EXIT_CODE);
-    lifecycle_ring.ringbuf_submit(event, 0);
-    count(COUNT_PROCESS_EVENTS, 1);
-    return 0;
-}
-
-BPF_HASH(executable_mappings, u64, u32, 4096);
-
-TRACEPOINT_PROBE(syscalls, sys_enter_mmap) {
-    if (!(args->prot & 4) || (s64)args->fd < 0) /* PROT_EXEC, backed by a file */
-        return 0;
-    u64 id = bpf_get_current_pid_tgid();
-    if (!in_scope(id >> 32))
-        return 0;
-    u32 one = 1;
-    executable_mappings.update(&id, &one);
-    return 0;
-}
-
-TRACEPOINT_PROBE(syscalls, sys_exit_mmap) {
-    u64 id = bpf_get_current_pid_tgid();
-    if (!executable_mappings.lookup(&id))
-        return 0;
-    executable_mappings.delete(&id);
-    if (args->ret < 0 && args->ret > -4096)
-        return 0;
-    struct library_mapped *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
-    if (!event) {
-        count(COUNT_PROCESS_LOST_EVENTS, 1);
-        return 0;
-    }
-    HEAD(event, FRAME_LIBRARY_MAPPED);
-    event->start_ns = process_start_ns(bpf_get_current_task());
-    event->pid = id >> 32;
-    event->reserved = 0;
-    event->address = args->ret;
     lifecycle_ring.ringbuf_submit(event, 0);
     count(COUNT_PROCESS_EVENTS, 1);
     return 0;

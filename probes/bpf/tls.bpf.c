@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
- * Plaintext of OpenSSL-shaped TLS libraries: uprobes on the read and write functions.
+ * Plaintext of TLS libraries: uprobes on their read and write functions.
  *
  * A call is stashed at entry and emitted at return, when its true length is known: emitting
  * writes at entry would count a retried write twice. The stash is a short stack per thread,
@@ -8,111 +8,41 @@
  * event, TLS inside TLS or a read inside a write yields both, and a frame whose return was never
  * seen is dropped by the next call.
  *
- * Every byte has a position in its direction of the connection. The position moves on when the
- * bytes could not be copied, so a reader can prove each gap.
+ * Go moves goroutines between threads and their stacks in memory: there the stash belongs to the
+ * goroutine, and stack pointers are counted from the top of its stack, which moving preserves.
  */
 
-#define READ 0
-#define WRITE 1
-
 #define STASH_DEPTH 6
-#define CHUNK_SMALL 512
-#define CHUNK_MEDIUM 4096
-#define CHUNK 16384
-#define CHUNKS_PER_CALL 128 /* 2 MiB */
 
-struct connection_key {
-    u64 start_ns;
-    u64 ssl;
-    u32 tgid;
-    u32 reserved;
-};
-
-struct connection {
-    u64 epoch; /* ktime at which this SSL object was first seen */
-    u64 position[2];
-    s32 fd;
-    u32 reserved;
+struct stack_key {
+    u64 owner; /* thread, or process of a goroutine */
+    u64 goroutine;
 };
 
 struct call_frame {
     u64 sp;
-    u64 ssl;
+    u64 handle;
     u64 buffer;
     u64 length_pointer; /* size_t * of the _ex functions, 0: the return value is the length */
-    u64 direction;
+    u64 instruction;
+    u32 direction;
+    u32 source;
 };
 
 struct call_stack {
     struct call_frame frames[STASH_DEPTH];
 };
 
-struct tls_data {
-    struct frame frame;
-    u64 start_ns;
-    u64 ssl;
-    u64 epoch;
-    u64 position;
-    u32 tgid;
-    u32 tid;
-    u32 call_size;
-    u8 direction;
-    u8 reserved[3];
-};
+BPF_HASH(stacks, struct stack_key, struct call_stack, 16384);
 
-struct tls_data_small {
-    struct tls_data head;
-    u8 data[CHUNK_SMALL];
-};
-struct tls_data_medium {
-    struct tls_data head;
-    u8 data[CHUNK_MEDIUM];
-};
-struct tls_data_large {
-    struct tls_data head;
-    u8 data[CHUNK];
-};
-
-struct connection_opened {
-    struct frame frame;
-    u64 start_ns;
-    u64 ssl;
-    u64 epoch;
-    u32 tgid;
-    u32 tid;
-    u64 cgroup_id;
-    s32 fd;
-    u32 reserved;
-    char comm[16];
-};
-
-struct connection_closed {
-    struct frame frame;
-    u64 start_ns;
-    u64 ssl;
-    u64 epoch;
-    u32 tgid;
-    u32 reserved;
-    u64 position[2];
-};
-
-BPF_HASH(connections, struct connection_key, struct connection, CONNECTIONS);
-/* Connections whose bytes nobody wants, by epoch. A table of its own: user space writes it, and
- * writing a whole struct connection back would race with the positions. */
-BPF_HASH(ignored, struct connection_key, u64, CONNECTIONS);
-BPF_HASH(stacks, u64, struct call_stack, 16384);
-
-static __always_inline int enter(struct pt_regs *ctx, u32 direction, u64 length_pointer) {
-    u64 id = bpf_get_current_pid_tgid();
-    if (!in_scope(id >> 32))
-        return 0;
-    struct call_stack *stack = stacks.lookup(&id);
+static __always_inline int push_call(struct stack_key *key, struct call_frame *call) {
+    struct call_stack *stack = stacks.lookup(key);
     if (!stack) {
         struct call_stack first = {};
-        stacks.update(&id, &first);
-        stack = stacks.lookup(&id);
+        stacks.update(key, &first);
+        stack = stacks.lookup(key);
         if (!stack) {
-            count(COUNT_TLS_NESTED_CALLS, 1);
+            count_of(call->source, COUNT_NESTED_CALLS, 1);
             return 0;
         }
     }
@@ -120,170 +50,23 @@ static __always_inline int enter(struct pt_regs *ctx, u32 direction, u64 length_
 #pragma clang loop unroll(disable)
     for (int i = 0; i < STASH_DEPTH; i++) {
         struct call_frame *frame = &stack->frames[i];
-        if (frame->sp == 0 || frame->sp <= ctx->sp) {
-            frame->sp = ctx->sp;
-            frame->ssl = ctx->di;
-            frame->buffer = ctx->si;
-            frame->length_pointer = length_pointer;
-            frame->direction = direction;
+        if (frame->sp == 0 || frame->sp <= call->sp) {
+            *frame = *call;
             if (i + 1 < STASH_DEPTH)
                 stack->frames[i + 1].sp = 0;
             return 0;
         }
     }
-    count(COUNT_TLS_NESTED_CALLS, 1);
+    count_of(call->source, COUNT_NESTED_CALLS, 1);
     return 0;
 }
 
-static __always_inline void fill(struct tls_data *event, struct connection_key *key,
-                                 struct connection *connection, u64 id, u32 direction,
-                                 u64 position, u32 call_size, u32 data_size) {
-    event->frame.size = sizeof(struct tls_data) + data_size;
-    event->frame.kind = FRAME_TLS_DATA;
-    event->frame.version = FRAME_VERSION;
-    event->frame.flags = 0;
-    event->frame.ktime_ns = bpf_ktime_get_ns();
-    event->start_ns = key->start_ns;
-    event->ssl = key->ssl;
-    event->epoch = connection->epoch;
-    event->position = position;
-    event->tgid = id >> 32;
-    event->tid = (u32)id;
-    event->call_size = call_size;
-    event->direction = direction;
-    event->reserved[0] = event->reserved[1] = event->reserved[2] = 0;
-}
-
-static __always_inline void captured(u64 size) {
-    count(COUNT_TLS_EVENTS, 1);
-    count(COUNT_TLS_BYTES, size);
-}
-
-static __always_inline void lost_to_ring(u64 size) {
-    count(COUNT_TLS_LOST_EVENTS_RING, 1);
-    count(COUNT_TLS_LOST_BYTES_RING, size);
-}
-
-static __always_inline void lost_to_fault(u64 size) {
-    count(COUNT_TLS_LOST_EVENTS_FAULT, 1);
-    count(COUNT_TLS_LOST_BYTES_FAULT, size);
-}
-
-static __always_inline struct connection *connection_of(struct connection_key *key, s32 fd) {
-    struct connection *known = connections.lookup(key);
-    if (known)
-        return known;
-    struct connection fresh = {};
-    fresh.epoch = bpf_ktime_get_ns();
-    fresh.fd = fd;
-    connections.insert(key, &fresh);
-    known = connections.lookup(key);
-    if (!known)
-        return 0;
-    u64 id = bpf_get_current_pid_tgid();
-    struct connection_opened *event = data_ring.ringbuf_reserve(sizeof(*event));
-    if (!event) {
-        count(COUNT_TLS_LOST_EVENTS_RING, 1);
-        return known;
-    }
-    event->frame.size = sizeof(*event);
-    event->frame.kind = FRAME_CONNECTION_OPENED;
-    event->frame.version = FRAME_VERSION;
-    event->frame.flags = 0;
-    event->frame.ktime_ns = fresh.epoch;
-    event->start_ns = key->start_ns;
-    event->ssl = key->ssl;
-    event->epoch = fresh.epoch;
-    event->tgid = key->tgid;
-    event->tid = (u32)id;
-    event->cgroup_id = bpf_get_current_cgroup_id();
-    event->fd = fd;
-    event->reserved = 0;
-    bpf_get_current_comm(&event->comm, sizeof(event->comm));
-    data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
-    return known;
-}
-
-static __always_inline void emit(u64 id, struct call_frame *call, u64 length) {
-    u32 direction = call->direction & 1;
-    struct connection_key key = {};
-    key.tgid = id >> 32;
-    key.ssl = call->ssl;
-    key.start_ns = process_start_ns(bpf_get_current_task());
-    struct connection *connection = connection_of(&key, -1);
-    if (!connection) {
-        count(COUNT_TLS_LOST_BYTES_TABLE, length);
-        return;
-    }
-    u64 position = __sync_fetch_and_add(&connection->position[direction], length);
-    u64 *unwanted = ignored.lookup(&key);
-    if (unwanted && *unwanted == connection->epoch) {
-        count(COUNT_TLS_IGNORED_BYTES, length);
-        return;
-    }
-    u64 buffer = call->buffer;
-    u64 left = length;
-    u32 call_size = length > 0xffffffff ? 0xffffffff : (u32)length;
-    for (int i = 0; i < CHUNKS_PER_CALL; i++) {
-        if (left < CHUNK)
-            break;
-        struct tls_data_large *event = data_ring.ringbuf_reserve(sizeof(*event));
-        if (!event) {
-            lost_to_ring(CHUNK);
-        } else {
-            fill(&event->head, &key, connection, id, direction, position, call_size, CHUNK);
-            if (bpf_probe_read_user(event->data, CHUNK, (void *)buffer)) {
-                data_ring.ringbuf_discard(event, RING_NO_WAKEUP);
-                lost_to_fault(CHUNK);
-            } else {
-                data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
-                captured(CHUNK);
-            }
-        }
-        buffer += CHUNK;
-        position += CHUNK;
-        left -= CHUNK;
-    }
-    u64 size = left;
-    asm volatile("" : "+r"(size));
-    if (size == 0)
-        return;
-    if (size >= CHUNK) {
-        count(COUNT_TLS_LOST_BYTES_TRUNCATED, size);
-        return;
-    }
-    /* The barriers keep the reservations apart: each must have a constant size. */
-    struct tls_data *event;
-    if (size <= CHUNK_SMALL) {
-        event = data_ring.ringbuf_reserve(sizeof(struct tls_data_small));
-        asm volatile("");
-    } else if (size <= CHUNK_MEDIUM) {
-        event = data_ring.ringbuf_reserve(sizeof(struct tls_data_medium));
-        asm volatile("" ::: "memory");
-    } else {
-        event = data_ring.ringbuf_reserve(sizeof(struct tls_data_large));
-    }
-    if (!event) {
-        lost_to_ring(size);
-        return;
-    }
-    fill(event, &key, connection, id, direction, position, call_size, size);
-    if (bpf_probe_read_user(event + 1, size, (void *)buffer)) {
-        data_ring.ringbuf_discard(event, RING_NO_WAKEUP);
-        lost_to_fault(size);
-        return;
-    }
-    data_ring.ringbuf_submit(event, RING_NO_WAKEUP);
-    captured(size);
-}
-
-int call_return(struct pt_regs *ctx) {
-    u64 id = bpf_get_current_pid_tgid();
-    struct call_stack *stack = stacks.lookup(&id);
+/* Takes the call that was entered at `entry_sp`; false when there is none, or when a wrapper
+ * around it will deliver the same bytes at its own return. */
+static __always_inline bool pop_call(struct stack_key *key, u64 entry_sp, struct call_frame *call) {
+    struct call_stack *stack = stacks.lookup(key);
     if (!stack)
-        return 0;
-    u64 entry_sp = ctx->sp - 8; /* `ret` has popped the return address */
-    struct call_frame call = {};
+        return false;
     struct call_frame wrapper = {};
 #pragma clang loop unroll(disable)
     for (int i = 0; i < STASH_DEPTH; i++) {
@@ -291,82 +74,163 @@ int call_return(struct pt_regs *ctx) {
         if (frame->sp == 0)
             break;
         if (frame->sp == entry_sp) {
-            call = *frame;
-            frame->sp = 0; /* the thread's next call takes the entry again */
+            *call = *frame;
+            frame->sp = 0; /* the next call takes the entry again */
             break;
         }
         wrapper = *frame;
     }
-    if (!call.sp)
-        return 0;
-    if (wrapper.ssl == call.ssl && wrapper.direction == call.direction)
-        return 0; /* the wrapper's own return emits it */
-    s32 result = (s32)ctx->ax;
-    if (result <= 0)
-        return 0;
-    u64 length = result;
-    if (call.length_pointer) {
-        length = 0;
-        bpf_probe_read_user(&length, sizeof(length), (void *)call.length_pointer);
-    }
-    if (length)
-        emit(id, &call, length);
-    return 0;
+    if (!call->sp)
+        return false;
+    if (key->goroutine && !wrapper.sp)
+        stacks.delete(key);
+    return !(wrapper.handle == call->handle && wrapper.direction == call->direction);
 }
 
-/* SSL_read(ssl, buf, num), SSL_write(ssl, buf, num): the return value is the length. */
-int read_enter(struct pt_regs *ctx) { return enter(ctx, READ, 0); }
-int write_enter(struct pt_regs *ctx) { return enter(ctx, WRITE, 0); }
-/* (ssl, buf, num, size_t *length): the _ex functions and the internals behind both. */
-int read_ex_enter(struct pt_regs *ctx) { return enter(ctx, READ, ctx->cx); }
-int write_ex_enter(struct pt_regs *ctx) { return enter(ctx, WRITE, ctx->cx); }
-/* (ssl, buf, num, flags, size_t *length): SSL_write_ex2. */
-int write_ex2_enter(struct pt_regs *ctx) { return enter(ctx, WRITE, ctx->r8); }
-
-/* SSL_set_fd(ssl, fd): the one proof of which socket carries the connection. */
-int set_fd_enter(struct pt_regs *ctx) {
+static __always_inline int enter_with(struct pt_regs *ctx, u32 source, u32 direction, u64 buffer,
+                                      u64 length_pointer) {
     u64 id = bpf_get_current_pid_tgid();
     if (!in_scope(id >> 32))
         return 0;
-    struct connection_key key = {};
-    key.tgid = id >> 32;
-    key.ssl = ctx->di;
-    key.start_ns = process_start_ns(bpf_get_current_task());
-    struct connection *connection = connection_of(&key, (s32)ctx->si);
+    struct stack_key key = {.owner = id};
+    struct call_frame call = {};
+    call.sp = ctx->sp;
+    call.handle = ctx->di;
+    call.buffer = buffer;
+    call.length_pointer = length_pointer;
+    call.instruction = ctx->ip;
+    call.direction = direction;
+    call.source = source;
+    return push_call(&key, &call);
+}
+
+static __always_inline int enter(struct pt_regs *ctx, u32 source, u32 direction,
+                                 u64 length_pointer) {
+    return enter_with(ctx, source, direction, ctx->si, length_pointer);
+}
+
+int call_return(struct pt_regs *ctx) {
+    struct stack_key stack = {.owner = bpf_get_current_pid_tgid()};
+    struct call_frame call = {};
+    if (!pop_call(&stack, ctx->sp - 8, &call)) /* `ret` has popped the return address */
+        return 0;
+    s32 result = (s32)ctx->ax;
+    if (result <= 0 || !call.buffer)
+        return 0;
+    u64 length = result;
+    if (call.length_pointer)
+        length = user_u64(call.length_pointer);
+    if (!length)
+        return 0;
+    struct connection_key key = key_of(call.handle);
+    struct connection *connection =
+        connection_of(&key, call.source, -1, call.instruction, 0);
+    if (connection)
+        deliver(&key, connection, call.direction, call.buffer, length);
+    else
+        count_of(call.source, COUNT_LOST_BYTES_TABLE, length);
+    return 0;
+}
+
+/* (session, buffer, size): the return value is the length. */
+int read_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_OPENSSL, READ, 0); }
+int write_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_OPENSSL, WRITE, 0); }
+int boringssl_read_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_BORINGSSL, READ, 0); }
+int boringssl_write_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_BORINGSSL, WRITE, 0); }
+int gnutls_read_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_GNUTLS, READ, 0); }
+int gnutls_write_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_GNUTLS, WRITE, 0); }
+int nss_read_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_NSS, READ, 0); }
+int nss_write_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_NSS, WRITE, 0); }
+int mbedtls_read_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_MBEDTLS, READ, 0); }
+int mbedtls_write_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_MBEDTLS, WRITE, 0); }
+int wolfssl_read_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_WOLFSSL, READ, 0); }
+int wolfssl_write_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_WOLFSSL, WRITE, 0); }
+/* (ssl, buf, num, size_t *length): the _ex functions and the internals behind both. */
+int read_ex_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_OPENSSL, READ, ctx->cx); }
+int write_ex_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_OPENSSL, WRITE, ctx->cx); }
+/* (ssl, buf, num, flags, size_t *length): SSL_write_ex2. */
+int write_ex2_enter(struct pt_regs *ctx) { return enter(ctx, SOURCE_OPENSSL, WRITE, ctx->r8); }
+
+/* gnutls_record_uncork(session, wait) sends again what was delivered when it was accepted: as a
+ * wrapper without a buffer it keeps the calls within from being delivered twice. */
+int gnutls_uncork_enter(struct pt_regs *ctx) {
+    return enter_with(ctx, SOURCE_GNUTLS, WRITE, 0, 0);
+}
+
+/* NSS's recv(fd, buf, amount, flags, timeout): peeked bytes will be read again. */
+#define PR_MSG_PEEK 2
+int nss_recv_enter(struct pt_regs *ctx) {
+    return ctx->cx & PR_MSG_PEEK ? 0 : enter(ctx, SOURCE_NSS, READ, 0);
+}
+
+/* SSL_set_fd(ssl, fd): the one proof of which socket carries the connection. */
+int set_fd_enter(struct pt_regs *ctx) {
+    if (!in_scope(bpf_get_current_pid_tgid() >> 32))
+        return 0;
+    struct connection_key key = key_of(ctx->di);
+    struct connection *connection =
+        connection_of(&key, SOURCE_OPENSSL, (s32)ctx->si, ctx->ip, 0);
     if (connection)
         connection->fd = (s32)ctx->si;
     return 0;
 }
 
 int free_enter(struct pt_regs *ctx) {
-    u64 id = bpf_get_current_pid_tgid();
-    struct connection_key key = {};
-    key.tgid = id >> 32;
-    key.ssl = ctx->di;
-    key.start_ns = process_start_ns(bpf_get_current_task());
-    struct connection *connection = connections.lookup(&key);
-    if (!connection)
+    struct connection_key key = key_of(ctx->di);
+    close_connection(&key);
+    return 0;
+}
+
+/* A new session object: what had its address before is gone. */
+int boringssl_new_return(struct pt_regs *ctx) {
+    struct connection_key key = key_of(ctx->ax);
+    close_connection(&key);
+    return 0;
+}
+
+/* Go: func (c *Conn) Read/Write(b []byte) (n int, err error), register ABI. */
+
+#define G_STACK_HI 8 /* runtime.g begins with its stack's bounds, lo and hi */
+
+static __always_inline u64 goroutine_sp(struct pt_regs *ctx) {
+    return ctx->sp - user_u64(ctx->r14 + G_STACK_HI);
+}
+
+static __always_inline int go_enter(struct pt_regs *ctx, u32 direction) {
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    if (!in_scope(tgid))
         return 0;
-    struct connection_closed *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
-    if (event) {
-        event->frame.size = sizeof(*event);
-        event->frame.kind = FRAME_CONNECTION_CLOSED;
-        event->frame.version = FRAME_VERSION;
-        event->frame.flags = 0;
-        event->frame.ktime_ns = bpf_ktime_get_ns();
-        event->start_ns = key.start_ns;
-        event->ssl = key.ssl;
-        event->epoch = connection->epoch;
-        event->tgid = key.tgid;
-        event->reserved = 0;
-        event->position[READ] = connection->position[READ];
-        event->position[WRITE] = connection->position[WRITE];
-        lifecycle_ring.ringbuf_submit(event, RING_NO_WAKEUP);
-        count(COUNT_PROCESS_EVENTS, 1);
-    } else {
-        count(COUNT_PROCESS_LOST_EVENTS, 1);
-    }
-    connections.delete(&key);
-    ignored.delete(&key);
+    struct stack_key key = {.owner = tgid, .goroutine = ctx->r14};
+    struct call_frame call = {};
+    call.sp = goroutine_sp(ctx);
+    call.handle = ctx->ax;
+    call.buffer = ctx->bx;
+    call.instruction = ctx->ip;
+    call.direction = direction;
+    call.source = SOURCE_GO;
+    return push_call(&key, &call);
+}
+
+int go_read_enter(struct pt_regs *ctx) { return go_enter(ctx, READ); }
+int go_write_enter(struct pt_regs *ctx) { return go_enter(ctx, WRITE); }
+
+/* At each RET of the two; a return probe would break Go's stack moves. */
+int go_return(struct pt_regs *ctx) {
+    struct stack_key stack = {.owner = bpf_get_current_pid_tgid() >> 32, .goroutine = ctx->r14};
+    struct call_frame call = {};
+    if (!pop_call(&stack, goroutine_sp(ctx), &call) || (s64)ctx->ax <= 0)
+        return 0;
+    struct connection_key key = key_of(call.handle);
+    struct connection *connection = connection_of(&key, SOURCE_GO, -1, call.instruction, 0);
+    if (connection)
+        deliver(&key, connection, call.direction, call.buffer, ctx->ax);
+    else
+        count_of(SOURCE_GO, COUNT_LOST_BYTES_TABLE, ctx->ax);
+    return 0;
+}
+
+int go_close_enter(struct pt_regs *ctx) {
+    struct connection_key key = key_of(ctx->ax);
+    close_connection(&key);
     return 0;
 }

@@ -96,7 +96,24 @@ _PROCESS = ProcessRow(
 )
 _SESSION = SessionRow("s1", "read", "claude-code", "2.0.1", None, 4242, START_NS)
 _CAPTURE = CaptureRow("k1", START_NS, None, "underglass run", "0.1.0", "boot", "6.8.0")
-_COVERAGE = CoverageRow("k1", "/usr/lib/libssl.so.3", None, "openssl", "hooked", "", (1, 2))
+_COVERAGE = CoverageRow(
+    capture_id="k1",
+    process_key="4242-77",
+    pid=4242,
+    started_ns=START_NS,
+    program="/usr/bin/node",
+    stack="openssl",
+    path="/usr/lib/libssl.so.3",
+    build_id=None,
+    status="hooked",
+    method="symbols",
+    detail="",
+    read_bytes=0,
+    written_bytes=0,
+    tls_read_bytes=0,
+    tls_written_bytes=0,
+    hosts=("api.anthropic.com",),
+)
 
 
 def call(call_id: str = "c1", **changes: object) -> CallRow:

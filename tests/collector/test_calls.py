@@ -47,7 +47,7 @@ class Tracked:
         self.connections: dict[ConnectionKey, HttpConnection] = {}
         self.at = 0
 
-    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool) -> None:
+    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool, host: str | None) -> None:
         self.interest.append(is_call)
 
     def _connection(self, key: ConnectionKey) -> HttpConnection:

@@ -65,3 +65,31 @@ def test_a_migration_that_fails_leaves_no_trace(tmp_path: Path, known: list[Migr
     del known[-1]
     migrate(connection, applied)
     connection.close()
+
+
+def test_a_store_of_the_first_release_keeps_its_calls(
+    tmp_path: Path, known: list[Migration]
+) -> None:
+    path = tmp_path / "s.db"
+    later = known[1:]
+    del known[1:]
+    connection = attach(path, writing=True)
+    migrate(connection, 0)
+    run(
+        connection,
+        "INSERT INTO llm_call (call_id, session_id, pid, provider, api, started_ns, status,"
+        " stream, complete, tool_call_count, request_bytes, lost_bytes)"
+        " VALUES ('c0', 's0', 1, 'openai', 'openai.chat', 5, 'ok', true, true, 0, 9, 0)",
+    )
+    run(
+        connection, "INSERT INTO tls_library VALUES ('k', '/lib', '', 'openssl', 'hooked', '', [1])"
+    )
+    connection.close()
+    known += later
+    with Store.open(path) as store:
+        store.write(Batch(calls=[call(tls_stack="rustls", remote_address="127.0.0.1:443")]))
+        cursor = store.cursor()
+        found = run(cursor, "SELECT call_id, tls_stack, remote_address FROM calls ORDER BY 1")
+        assert found == [("c0", None, None), ("c1", "rustls", "127.0.0.1:443")]
+        assert run(cursor, "SELECT * FROM coverage") == []
+        cursor.close()

@@ -20,9 +20,9 @@ from tests.frames import (
     closed,
     executed,
     payload,
+    plain_data,
     streamed_answer,
     text,
-    tls_data,
     user,
 )
 
@@ -61,7 +61,7 @@ PEM = (
 def masked(*reads: bytes, direction: int = Direction.WRITE) -> bytes:
     """What is left of one direction of a connection that was captured in these reads."""
     redactor = Redactor(SALT)
-    return b"".join(payload(redactor.frame(tls_data(data, direction))) for data in reads)
+    return b"".join(payload(redactor.frame(plain_data(data, direction))) for data in reads)
 
 
 def again(result: bytes, reads: list[bytes]) -> bytes:
@@ -126,7 +126,7 @@ def test_a_url_in_a_body_sent_with_its_head_leaves_the_json_readable() -> None:
 
 def test_fingerprints_count_keys_and_do_not_cross_salts() -> None:
     def mark(salt: bytes, head: bytes) -> bytes:
-        found = MARK.search(payload(Redactor(salt).frame(tls_data(head))))
+        found = MARK.search(payload(Redactor(salt).frame(plain_data(head))))
         assert found
         return found[0]
 
@@ -176,10 +176,10 @@ def test_every_head_on_a_kept_connection_is_masked() -> None:
     redactor = Redactor(SALT)
     body = b'{"prompt": "%s"}' % (b"a long story. " * 2000)
     for _ in range(3):
-        head = [payload(redactor.frame(tls_data(data))) for data in (HEAD[:90], HEAD[90:])]
+        head = [payload(redactor.frame(plain_data(data))) for data in (HEAD[:90], HEAD[90:])]
         assert not any(secret in b"".join(head) for secret in HEAD_SECRETS)
         for data in (body[:16384], body[16384:]):
-            assert payload(redactor.frame(tls_data(data))) == data
+            assert payload(redactor.frame(plain_data(data))) == data
 
 
 def test_a_header_longer_than_any_read_is_masked_to_its_end() -> None:
@@ -195,10 +195,10 @@ def test_directions_and_connections_do_not_mix(cut: int) -> None:
     redactor = Redactor(SALT)
     other = CONNECTION._replace(handle=0x7F00_2000)
     story = b'{"text": "no secret here"}'
-    first = payload(redactor.frame(tls_data(HEAD[:cut])))
-    assert payload(redactor.frame(tls_data(story, Direction.READ))) == story
-    assert payload(redactor.frame(tls_data(story, key=other))) == story
-    rest = payload(redactor.frame(tls_data(HEAD[cut:])))
+    first = payload(redactor.frame(plain_data(HEAD[:cut])))
+    assert payload(redactor.frame(plain_data(story, Direction.READ))) == story
+    assert payload(redactor.frame(plain_data(story, key=other))) == story
+    rest = payload(redactor.frame(plain_data(HEAD[cut:])))
     assert not any(secret in first + rest for secret in HEAD_SECRETS)
 
 
@@ -302,7 +302,7 @@ INNOCENT = (
 def test_innocent_text_is_untouched(innocent: bytes) -> None:
     innocent = innocent.replace(b"X-Api-Key: \x00\r\n", b"")
     redactor = Redactor(SALT)
-    before = tls_data(innocent)
+    before = plain_data(innocent)
     assert redactor.frame(before) is before
 
 
@@ -325,7 +325,7 @@ def test_any_stream_keeps_its_length_and_is_left_alone_by_a_second_pass(
     at = 0
     for data in reads:
         piece = first[at : at + len(data)]
-        assert payload(twice.frame(tls_data(piece))) == piece
+        assert payload(twice.frame(plain_data(piece))) == piece
         at += len(data)
 
 
@@ -342,8 +342,8 @@ def test_state_does_not_outlive_connections() -> None:
     redactor = Redactor(SALT)
     for epoch in range(200):
         key = CONNECTION._replace(epoch=epoch)
-        redactor.frame(tls_data(HEAD[:100], key=key))
-        redactor.frame(tls_data(b"HTTP/1.1 200 OK\r\n", Direction.READ, key=key))
+        redactor.frame(plain_data(HEAD[:100], key=key))
+        redactor.frame(plain_data(b"HTTP/1.1 200 OK\r\n", Direction.READ, key=key))
         assert redactor.open_streams == 2
         redactor.frame(closed(17, 100, key))
     assert redactor.open_streams == 0
@@ -351,9 +351,9 @@ def test_state_does_not_outlive_connections() -> None:
 
 def test_memory_of_an_open_stream_is_bounded() -> None:
     redactor = Redactor(SALT)
-    redactor.frame(tls_data(b"GET / HTTP/1.1\r\nCookie: "))
+    redactor.frame(plain_data(b"GET / HTTP/1.1\r\nCookie: "))
     for _ in range(200):
-        redactor.frame(tls_data(b"x" * 16384))
+        redactor.frame(plain_data(b"x" * 16384))
     (stream,) = redactor._streams.values()
     assert len(stream.tail) <= 16384
 
@@ -455,7 +455,7 @@ def test_any_text_survives(words: str) -> None:
 
 def without_bodies(*reads: bytes) -> list[bytes]:
     redactor = Redactor(SALT, bodies=False)
-    return [payload(redactor.frame(tls_data(read))) for read in reads if read]
+    return [payload(redactor.frame(plain_data(read))) for read in reads if read]
 
 
 def test_without_bodies_a_head_is_masked_wherever_it_is_cut() -> None:

@@ -81,11 +81,11 @@ def test_every_kind_of_row_survives_a_reopen(tmp_path: Path) -> None:
         for table, rows in {
             "capture": 1, "session": 1, "llm_call": 1, "chunk_timing": 1, "tool_call": 1,
             "process": 1, "content": 2, "message_node": 2, "tool_set_member": 1,
-            "health_counter": 1, "tls_library": 1,
+            "health_counter": 1, "tls_coverage": 1,
         }.items():  # fmt: skip
             assert select(store, f"SELECT count(*) FROM {table}") == [(rows,)], table
-        assert select(store, "SELECT argv, pids FROM processes, coverage") == [
-            (["node", "agent.js"], [1, 2])
+        assert select(store, "SELECT argv, hosts FROM processes, coverage") == [
+            (["node", "agent.js"], ["api.anthropic.com"])
         ]
         assert select(store, "SELECT chunk_ns FROM chunk_timing") == [([250000000, 300000000],)]
         assert select(store, "SELECT epoch_ns(started_at) FROM calls") == [(START_NS,)]

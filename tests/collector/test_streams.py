@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.streams import StreamAssembler, StreamChunk, StreamEnd, StreamGap, StreamItem
-from probes.events import ConnectionClosed, ConnectionOpened, Direction, TlsData
+from probes.events import ConnectionClosed, ConnectionOpened, Direction, PlainData
 from tests.frames import CONNECTION
 
 READ, WRITE = Direction.READ, Direction.WRITE
 
 
-def data(position: int, content: bytes, direction: int = READ, at: int = 1) -> TlsData:
-    return TlsData(at, CONNECTION, direction, position, content)
+def data(position: int, content: bytes, direction: int = READ, at: int = 1) -> PlainData:
+    return PlainData(at, CONNECTION, direction, position, content)
 
 
 def close(read: int = 0, written: int = 0, at: int = 9) -> ConnectionClosed:

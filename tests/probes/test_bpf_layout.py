@@ -8,12 +8,11 @@ import struct
 import pytest
 
 from probes import frames
+from probes.events import Source
+from probes.session import SOURCES
 from tests.conftest import ROOT
 
-SOURCE = "".join(
-    (ROOT / "probes" / "bpf" / name).read_text()
-    for name in ("frame.bpf.h", "tls.bpf.c", "process.bpf.c")
-)
+SOURCE = "".join((ROOT / "probes" / "bpf" / name).read_text() for name in SOURCES)
 SIZES = {"u8": 1, "u16": 2, "u32": 4, "s32": 4, "u64": 8, "char": 1}
 
 
@@ -36,7 +35,7 @@ def _size_of(name: str) -> int:
 @pytest.mark.parametrize(
     ("name", "layout"),
     [
-        ("tls_data", frames.TLS_DATA_HEAD),
+        ("plain_data", frames.PLAIN_DATA_HEAD),
         ("connection_opened", frames._OPENED),
         ("connection_closed", frames.CLOSED),
         ("process_forked", frames._FORKED),
@@ -44,10 +43,15 @@ def _size_of(name: str) -> int:
         ("process_path", frames._PATH),
         ("process_exited", frames._EXITED),
         ("library_mapped", frames._MAPPED),
+        ("half_joined", frames._JOINED),
+        ("channel_end", frames._CHANNEL_END),
+        ("tls_hello", frames._HELLO),
+        ("addresses", frames._ADDRESSES),
     ],
 )
 def test_structs_have_the_size_that_python_reads(name: str, layout: struct.Struct) -> None:
-    assert _size_of(name) == frames.HEADER.size + layout.size
+    header = 0 if name == "addresses" else frames.HEADER.size
+    assert _size_of(name) == header + layout.size
 
 
 def test_frame_kinds_and_counters_agree() -> None:
@@ -56,7 +60,12 @@ def test_frame_kinds_and_counters_agree() -> None:
     assert {name: getattr(frames, name) for name in kinds} == {
         name: int(number) for name, number in kinds.items()
     }
-    slots = re.search(r"enum counter {(.*?)COUNTERS,", SOURCE, re.S)
-    assert slots
-    assert len(re.findall(r"COUNT_\w+,", slots[1])) == len(frames.COUNTERS)
+    for enum, last, names in (
+        ("source_counter", "SOURCE_COUNTERS", frames.SOURCE_COUNTERS),
+        ("process_counter", "PROCESS_COUNTERS", frames.PROCESS_COUNTERS),
+        ("source", "SOURCES", tuple(Source)),
+    ):
+        slots = re.search(rf"enum {enum} {{(.*?){last},", SOURCE, re.S)
+        assert slots
+        assert len(re.findall(r"\b[A-Z]\w+,", slots[1])) == len(names), enum
     assert f"#define FRAME_VERSION {frames.VERSION}\n" in SOURCE

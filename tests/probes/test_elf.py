@@ -11,6 +11,7 @@ import pytest
 
 from probes import libraries
 from probes.elf import ElfFile, NotElf
+from probes.resolvers import resolve
 
 LIBSSL = next((path for path in libraries.installed() if path.endswith("libssl.so.3")), None)
 needs_libssl = pytest.mark.skipif(LIBSSL is None, reason="no libssl.so.3 on this machine")
@@ -85,7 +86,7 @@ def test_other_files_are_not_elf(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(NotElf):
         ElfFile(str(path))
-    assert libraries.plan(str(path)) is None
+    assert resolve(str(path)) is None
 
 
 def test_a_file_with_nothing_in_it_has_no_functions(tmp_path: Path) -> None:
@@ -122,6 +123,6 @@ def test_truncated_and_damaged_libraries_never_raise(tmp_path: Path) -> None:
         if chance.random() < 0.5:
             del content[chance.randrange(1, len(content)) :]
         path.write_bytes(content)
-        plan = libraries.plan(str(path))
+        plan = resolve(str(path))
         if plan is not None:
-            assert plan.hooks or plan.detail
+            assert all(stack.hooks or stack.detail for stack in plan.stacks)

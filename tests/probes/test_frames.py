@@ -6,13 +6,17 @@ from hypothesis import strategies as st
 
 from probes import frames
 from probes.events import (
+    ChannelEnd,
     ConnectionClosed,
+    ConnectionKey,
     ConnectionOpened,
     Counters,
     Direction,
+    HalfJoined,
     LibraryMapped,
     LibrarySeen,
     PathKind,
+    PlainData,
     ProbeEvent,
     ProbeState,
     ProcessExecuted,
@@ -20,7 +24,10 @@ from probes.events import (
     ProcessForked,
     ProcessPath,
     ProcessSeen,
-    TlsData,
+    ProcessTraffic,
+    SocketAddresses,
+    Source,
+    TlsHello,
     UnknownFrame,
 )
 from probes.frames import FrameSplitter
@@ -28,16 +35,22 @@ from tests.collector.http.transcripts import pieces
 from tests.frames import (
     CONNECTION,
     STARTED_NS,
+    channel_end,
     closed,
     executed,
     exited,
     forked,
     frame,
+    hello,
+    joined,
     opened,
     path,
-    tls_data,
+    plain_data,
 )
 
+IPV4 = SocketAddresses("127.0.0.1", 40000, "192.0.2.1", 443)
+IPV6 = SocketAddresses("::1", 40000, "2001:db8::1", 8443)
+CHANNEL = ConnectionKey(0, 0, 4711, 9)
 MAPPED = frame(frames.LIBRARY_MAPPED, frames._MAPPED.pack(STARTED_NS, 7, 0, 0x7F0000000000), 5)
 
 
@@ -45,12 +58,34 @@ MAPPED = frame(frames.LIBRARY_MAPPED, frames._MAPPED.pack(STARTED_NS, 7, 0, 0x7F
     ("captured", "event"),
     [
         (
-            tls_data(b"GET /", Direction.WRITE, position=1 << 40, at=5),
-            TlsData(5, CONNECTION, Direction.WRITE, 1 << 40, b"GET /"),
+            plain_data(b"GET /", Direction.WRITE, position=1 << 40, at=5),
+            PlainData(5, CONNECTION, Direction.WRITE, 1 << 40, b"GET /"),
         ),
-        (tls_data(b"", Direction.READ), TlsData(0, CONNECTION, Direction.READ, 0, b"")),
+        (plain_data(b"", Direction.READ), PlainData(0, CONNECTION, Direction.READ, 0, b"")),
         (opened(at=5), ConnectionOpened(5, CONNECTION, CONNECTION.tgid, 7, 99, "agent")),
         (opened(fd=-1), ConnectionOpened(0, CONNECTION, CONNECTION.tgid, None, 99, "agent")),
+        (
+            plain_data(b"x", source=Source.GO),
+            PlainData(0, CONNECTION, Direction.WRITE, 0, b"x", Source.GO),
+        ),
+        (
+            opened(source=Source.SOCKET, instruction=0x401000, ends=IPV4),
+            ConnectionOpened(
+                *(0, CONNECTION, CONNECTION.tgid, 7, 99, "agent"), Source.SOCKET, 0x401000, IPV4
+            ),
+        ),
+        (
+            joined(CONNECTION, Direction.READ, 77, fd=9, ends=IPV6, at=5),
+            HalfJoined(5, CONNECTION, Direction.READ, 77, 9, IPV6),
+        ),
+        (
+            channel_end(CHANNEL, Direction.READ, 7, at=5),
+            ChannelEnd(5, CHANNEL, Direction.READ, 7, STARTED_NS, 1, "agent", "pipe"),
+        ),
+        (
+            hello(b"\x16\x03\x01", ends=IPV4, at=5),
+            TlsHello(5, CONNECTION, IPV4, b"\x16\x03\x01"),
+        ),
         (closed(10, 20, at=5), ConnectionClosed(5, CONNECTION, 10, 20)),
         (forked(7, 3, at=5), ProcessForked(5, 7, STARTED_NS, 3, 1000, 99, "agent")),
         (
@@ -98,13 +133,14 @@ def test_what_the_kernel_writes(captured: bytes, event: ProbeEvent) -> None:
     "event",
     [
         ProcessSeen(5, 7, 3, 1, "agént", None, ("a", "b c"), "/src", None),
-        LibrarySeen(5, "/lib/libssl.so.3", None, "openssl", False, "why", (1, 2)),
+        LibrarySeen(5, "/lib/libssl.so.3", None, "openssl", "hooked", "symbols", "why", (1, 2)),
+        ProcessTraffic(5, 7, STARTED_NS, 1 << 40, 3),
         Counters(5, {"tls_events": 1 << 60}),
         ProbeState(5, "failed", "no BTF", "boot another kernel", 0),
     ],
 )
 def test_what_the_probe_process_adds(
-    event: ProcessSeen | LibrarySeen | Counters | ProbeState,
+    event: frames.OwnEvent,
 ) -> None:
     assert frames.decode(frames.encode(event)) == event
 
@@ -134,7 +170,7 @@ def test_payloads_of_another_shape_are_unknown(kind: int, text: bytes) -> None:
 
 
 ALL = [
-    tls_data(b"x" * 500),
+    plain_data(b"x" * 500),
     opened(),
     executed(1, 0, [b"a"]),
     frames.encode(Counters(1, {})),

@@ -110,7 +110,7 @@ def _waiting() -> Batch:
 @pytest.mark.parametrize(
     ("name", "batch", "said"),
     [
-        ("not-hooked", _not_hooked(), "No TLS library is hooked"),
+        ("not-hooked", _not_hooked(), "No TLS stack is hooked"),
         ("no-probes", _no_probes(), "The probes did not attach"),
         ("without-call", _waiting(), "The capture ended without an LLM call"),
     ],

@@ -162,7 +162,7 @@ def test_what_an_empty_table_says(tmp_path: Path) -> None:
     )
     title, advice = empty_text(TOOLS, quiet, "")
     assert title == "No tools yet: waiting for the agent's first LLM call"
-    assert "1 TLS library is hooked; 1,200 events were captured." in advice
+    assert "1 TLS stack is hooked; 1,200 events were captured." in advice
     narrowed = replace(quiet, window=Window("tools", "s1"))
     assert empty_text(TOOLS, narrowed, "")[0] == "No tools of this session"
     hidden = replace(quiet, rows=Rows("tools", ({},), 1))
@@ -174,5 +174,26 @@ def test_what_an_empty_table_says(tmp_path: Path) -> None:
     )
     assert empty_text(FINDINGS, alone, "")[0] == "No loops and no escalations"
     blind = replace(quiet, hooked=0)
-    assert empty_text(CALLS, blind, "")[0] == "No TLS library is hooked"
-    assert "No watched process has loaded" in empty_text(CALLS, blind, "")[1]
+    assert empty_text(CALLS, blind, "")[0] == "No TLS stack is hooked"
+    assert "No watched process holds" in empty_text(CALLS, blind, "")[1]
+
+
+def test_coverage_shows_what_is_not_seen_first(tmp_path: Path) -> None:
+    batch = Batch(
+        captures=[capture()],
+        coverage=[
+            coverage(),
+            coverage(process_key="a", stack="go", status="on_trial"),
+            coverage(process_key="b", stack="unknown", path=None, status="unseen"),
+            coverage(process_key="c", stack="rustls", status="not_hooked"),
+        ],
+    )
+    snapshot = take(make_store(tmp_path / "x.db", batch), Window("coverage"))
+    assert [row["status"] for row in snapshot.rows.rows] == [
+        "unseen",
+        "not_hooked",
+        "on_trial",
+        "hooked",
+    ]
+    assert snapshot.hooked == 2
+    assert [row["status"] for row in snapshot.not_hooked] == ["unseen", "not_hooked"]

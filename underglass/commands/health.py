@@ -14,7 +14,8 @@ from underglass.paths import store_path
 def command(db: str | None, as_json: bool) -> None:
     """Show, for each source, what was captured, lost, truncated, ignored and not decoded.
 
-    For TLS, captured + lost + truncated + ignored bytes are all that the programs exchanged.
+    For each source, captured + lost + truncated + ignored bytes are all that the programs
+    exchanged through it.
     """
     from analysis import reading
     from analysis.columns import COVERAGE, HEALTH
@@ -23,11 +24,11 @@ def command(db: str | None, as_json: bool) -> None:
 
     with reading.open_reader(store_path(db)) as reader:
         counters = reading.health(reader).records()
-        libraries = reader.rows("SELECT * FROM coverage ORDER BY status DESC, path").records()
+        stacks = reading.coverage(reader).records()
     if as_json:
-        print_json(health_object(counters, libraries))
+        print_json(health_object(counters, stacks))
         return
     print_table(HEALTH, counters, empty="nothing captured yet")
-    if libraries:
+    if stacks:
         click.echo()
-        print_table(COVERAGE, libraries, empty="")
+        print_table(COVERAGE, stacks, empty="")

@@ -41,7 +41,7 @@ class AnthropicMessages:
     response_id_prefix = "msg_"
     request_id_header = "request-id"
 
-    def read(self, body: JsonObject) -> ApiRequest:
+    def read(self, body: JsonObject, target: str) -> ApiRequest:
         """Read a request body."""
         messages = body["messages"]
         contents = [message["content"] for message in messages if message["role"] == "user"]

@@ -11,11 +11,13 @@ import fcntl
 import importlib
 import os
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _NAMES = ("localhost", "127.0.0.1", "::1")
+_TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -48,18 +50,45 @@ def ensure_certificates(directory: Path) -> Certificates:
     return made
 
 
-def server_context(certificates: Certificates) -> ssl.SSLContext:
-    """A server's TLS context that speaks HTTP/1.1 alone."""
+def server_context(
+    certificates: Certificates,
+    *,
+    alpn: Sequence[str] = ("http/1.1",),
+    tls: str | None = None,
+    cipher: str | None = None,
+) -> ssl.SSLContext:
+    """A server's TLS context. `tls` (1.2 or 1.3) allows one version alone.
+
+    `cipher` is OpenSSL's name of one for TLS 1.2; those of TLS 1.3 come from `cipher_environment`.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.server_path)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(alpn))
+    if tls is not None:
+        context.minimum_version = context.maximum_version = _TLS_VERSIONS[tls]
+    if cipher is not None and not cipher.startswith("TLS_"):
+        context.set_ciphers(cipher)
     return context
+
+
+def cipher_environment(directory: Path, cipher: str) -> dict[str, str]:
+    """Variables for a new process in which OpenSSL takes one TLS 1.3 cipher suite alone.
+
+    Python's `ssl` cannot choose it; OpenSSL's configuration, read at start, can.
+    """
+    path = directory / f"openssl-{cipher}.cnf"
+    path.write_text(
+        "openssl_conf = all\n[all]\nssl_conf = tls\n[tls]\nsystem_default = every\n"
+        f"[every]\nCiphersuites = {cipher}\n"
+    )
+    return {"OPENSSL_CONF": str(path.resolve())}
 
 
 def agent_environment(base_url: str, certificates: Certificates | None) -> dict[str, str]:
     """Variables that point agents at a stand-in; `certificates` is None for plain HTTP.
 
-    For Anthropic's and OpenAI's SDKs, litellm, mini-swe-agent, Claude Code, Codex, Node, curl.
+    For the SDKs of Anthropic, OpenAI, Google and Ollama, litellm, mini-swe-agent, Claude Code,
+    Codex, Gemini CLI, Node, curl.
     """
     environment = {
         "ANTHROPIC_BASE_URL": base_url,
@@ -67,6 +96,9 @@ def agent_environment(base_url: str, certificates: Certificates | None) -> dict[
         "OPENAI_BASE_URL": f"{base_url}/v1",
         "OPENAI_API_BASE": f"{base_url}/v1",
         "OPENAI_API_KEY": "sk-dummy",
+        "GOOGLE_GEMINI_BASE_URL": base_url,
+        "GEMINI_API_KEY": "dummy",
+        "OLLAMA_HOST": base_url,
         "NO_PROXY": "localhost,127.0.0.1,::1",
         "no_proxy": "localhost,127.0.0.1,::1",
         "DO_NOT_TRACK": "1",

@@ -1,7 +1,7 @@
-"""One exchange on its way out: bytes written and counted, facts gathered for its ledger record.
+"""One exchange on its way out: what is sent, when, and the facts for its ledger record.
 
-In: a response chosen and rendered by `model_server`. Out: bytes on the connection, event by
-event with the turn's delays (over TLS each event makes a record of its own), and the
+In: a response chosen and rendered by `model_server`. Out: head and body on a `Channel`, event
+by event with the turn's delays (over TLS each event makes a record of its own), and the
 `LedgerRecord` of what was really sent.
 """
 
@@ -13,38 +13,42 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from collector.llm.model import JsonObject
+from underglass.demo.channel import Channel, Headers
 from underglass.demo.compression import compressor
-from underglass.demo.http_server import Connection
 from underglass.demo.ledger import LedgerRecord
-from underglass.demo.reply import LAST_CHUNK, Event, Rendering, Sent, chunk, personal
+from underglass.demo.reply import LAST_CHUNK, Event, Piece, Rendering, Sent, chunk, personal
 from underglass.demo.script import Turn
 
-Headers = list[tuple[str, str]]
-
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
+_CONTENT_TYPES = {
+    "sse": "text/event-stream; charset=utf-8",
+    "ndjson": "application/x-ndjson",
+    "json_array": "application/json; charset=UTF-8",
+}
 
 
 class Exchange:
-    """One request being answered: writes its bytes, counts them, becomes a ledger record."""
+    """One request being answered, which becomes a ledger record."""
 
-    def __init__(self, number: int, unique: str, connection: Connection, received_ns: int) -> None:
+    def __init__(self, number: int, unique: str, channel: Channel, received_ns: int) -> None:
         self.unique = unique
         self.created_s = int(time.time())
-        self.connection = connection
-        self.sent_bytes = 0
-        self.first_byte_ns: int | None = None
-        self.keep_alive = True
+        self.channel = channel
         self.record = LedgerRecord(
             exchange=number,
-            connection=connection.number,
-            client_port=connection.client_port,
+            connection=channel.connection.number,
+            client_port=channel.connection.client_port,
+            http_version=channel.http_version,
+            stream_id=channel.stream_id,
             method="",
             target="",
             api=None,
             request_bytes=0,
             response_bytes=0,
-            interim_bytes=connection.interim_bytes,
+            interim_bytes=channel.interim_bytes,
+            request_body_bytes=0,
             request_body_sha256="",
+            response_body_bytes=0,
+            response_body_sha256="",
             streamed=False,
             status=None,
             error_kind=None,
@@ -68,29 +72,33 @@ class Exchange:
             ended_ns=0,
         )
         self.facts: JsonObject = {}
-        connection.interim_bytes = 0
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Put bytes on the wire."""
-        if self.first_byte_ns is None:
-            self.first_byte_ns = time.monotonic_ns()
-        self.connection.send(data)
-        self.sent_bytes += len(data)
-
-    def head(self, status: int, headers: Headers) -> bytes:
-        """A response head; `connection: close` when this exchange is the last one."""
+    async def whole(
+        self,
+        status: int,
+        body: bytes,
+        headers: Headers | None = None,
+        *,
+        content_type: str = "application/json",
+    ) -> bool:
+        """Send a whole response; was all of it sent?"""
         self.facts["status"] = status
-        if not self.keep_alive:
-            headers = [*headers, ("connection", "close")]
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        reason = _REASONS.get(status, "Error")
-        return f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n".encode("latin-1")
+        return await self.channel.begin(
+            status,
+            [("content-type", content_type), *(headers or [])],
+            length=len(body),
+            body=b"" if self.facts.get("method") == "HEAD" else body,
+            ended=True,
+        )
 
-    def whole(self, status: int, body: bytes, headers: Headers | None = None) -> None:
-        """Write a whole JSON response."""
-        length = [("content-type", "application/json"), ("content-length", str(len(body)))]
-        head = self.head(status, [*length, *(headers or [])])
-        self.write(head if self.facts.get("method") == "HEAD" else head + body)
+    async def half(self, body: bytes, headers: Headers) -> None:
+        """Announce a whole JSON response and send half of it."""
+        self.facts |= {"status": 200, "error_kind": "cut", "cut": True}
+        self.channel.keep_alive = False
+        json_type = ("content-type", "application/json")
+        await self.channel.begin(
+            200, [json_type, *headers], length=len(body), body=body[: len(body) // 2]
+        )
 
     def sent(self, sent: Sent) -> None:
         """Note what the client was told."""
@@ -107,8 +115,10 @@ class Exchange:
         return replace(
             self.record,
             **self.facts,
-            response_bytes=self.sent_bytes,
-            first_byte_ns=self.first_byte_ns,
+            response_bytes=self.channel.sent_bytes,
+            response_body_bytes=self.channel.body_bytes,
+            response_body_sha256=self.channel.body_hash.hexdigest(),
+            first_byte_ns=self.channel.first_byte_ns,
             ended_ns=time.monotonic_ns(),
         )
 
@@ -121,72 +131,66 @@ async def send_body(
     delay_ms = turn.first_token_ms + turn.token_ms * max(0, pieces - 1)
     if delay_ms:
         await asyncio.sleep(delay_ms / 1000)
-    if exchange.connection.closed:
+    if exchange.channel.closed:
         return
     body = personal(event.data, exchange.unique, exchange.created_s)
     if coding is not None:
         body = compressor(coding)(body, True)
     if turn.cut_after_events is None:
-        exchange.sent(Sent.of([event]))
-        exchange.whole(200, body, headers)
-        return
-    length = [("content-type", "application/json"), ("content-length", str(len(body)))]
-    exchange.write(exchange.head(200, [*length, *headers]) + body[: len(body) // 2])
-    exchange.facts |= {"error_kind": "cut", "cut": True}
-    exchange.keep_alive = False
+        if await exchange.whole(200, body, headers):
+            exchange.sent(Sent.of([event]))
+    else:
+        await exchange.half(body, headers)
 
 
 async def send_stream(
-    exchange: Exchange, rendering: Rendering, turn: Turn, coding: str | None, headers: Headers
+    exchange: Exchange,
+    rendering: Rendering,
+    turn: Turn,
+    coding: str | None,
+    headers: Headers,
+    *,
+    framing: str = "sse",
 ) -> None:
-    """Write a reply as server-sent events, one write each, as far as the turn lets it go."""
-    connection = exchange.connection
+    """Send a reply as a stream, one write an event, as far as the turn lets it go."""
+    channel = exchange.channel
     cut = turn.cut_after_events
-    exchange.write(
-        exchange.head(
-            200,
-            [
-                ("content-type", "text/event-stream; charset=utf-8"),
-                ("cache-control", "no-cache"),
-                ("transfer-encoding", "chunked"),
-                *headers,
-            ],
-        )
-    )
+    exchange.facts["status"] = 200
+    content_type = ("content-type", _CONTENT_TYPES[framing])
+    no_cache = ("cache-control", "no-cache")
+    await channel.begin(200, [content_type, no_cache, *headers], length=None)
     if coding is None:
-        chunks: Sequence[bytes | memoryview] = rendering.chunks(exchange.unique, exchange.created_s)
+        pieces = rendering.pieces(exchange.unique, exchange.created_s)
     else:
-        chunks = _compressed(rendering.events, exchange, coding)
+        pieces = _compressed(rendering.events, exchange, coding)
+    last = len(pieces) - 1
     delay_s = turn.first_token_ms / 1000
     next_delay_s = turn.token_ms / 1000
     written = 0
     try:
-        for data, is_content in zip(chunks[:cut], rendering.content_flags, strict=False):
+        for piece, is_content in zip(pieces[:cut], rendering.content_flags, strict=False):
             if is_content:
                 if delay_s:
                     await asyncio.sleep(delay_s)
                 delay_s = next_delay_s
-            if connection.paused:
-                await connection.drained()
-            if connection.closed:
+            if not await channel.send(piece, written == last):
                 break
-            exchange.write(data)
             written += 1
     finally:
-        whole = written == len(chunks)
+        whole = written == len(pieces)
         exchange.sent(rendering.sent if whole else Sent.of(rendering.events[:written]))
     if not whole:
-        exchange.keep_alive = False
-        if not connection.closed:
+        channel.keep_alive = False
+        if not channel.closed:
             exchange.facts |= {"error_kind": "cut", "cut": True}
 
 
-def _compressed(events: Sequence[Event], exchange: Exchange, coding: str) -> list[bytes]:
+def _compressed(events: Sequence[Event], exchange: Exchange, coding: str) -> list[Piece]:
     """Events compressed as one body, one flushed chunk each."""
     compress = compressor(coding)
-    last = len(events) - 1
-    return [
-        chunk(compress(personal(event.data, exchange.unique, exchange.created_s), index == last))
-        + (LAST_CHUNK if index == last else b"")
-        for index, event in enumerate(events)
-    ]
+    pieces: list[Piece] = []
+    for number, event in enumerate(events, 1):
+        last = number == len(events)
+        data = compress(personal(event.data, exchange.unique, exchange.created_s), last)
+        pieces.append(Piece(chunk(data) + (LAST_CHUNK if last else b""), data))
+    return pieces

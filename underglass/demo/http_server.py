@@ -1,16 +1,12 @@
-"""A small HTTP/1.1 server: bytes of a connection to whole requests, and the way back.
+"""HTTP/1.1 requests, sans-I/O: bytes of a connection to whole requests.
 
-In: bytes from asyncio. Out: `Request`s, one at a time and in order, to the `answer` coroutine,
-which writes its response through the `Connection`. Pipelined requests wait their turn.
-`RequestReader` is sans-I/O and counts every byte of a request: head, framing, body, trailers.
+In: bytes as `connection` receives them. Out: `Request`s in the order in which they came.
+Every byte of a request is counted: head, framing, body, trailers.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 256 * 1024
@@ -21,7 +17,11 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request. Header names are lower-case; `body` has no chunk framing."""
+    """A whole request. Header names are lower-case; `body` has no chunk framing.
+
+    `wire_bytes`: over HTTP/2, those of the stream's HEADERS, CONTINUATION and DATA frames with
+    their frame headers.
+    """
 
     method: str
     target: str
@@ -171,95 +171,3 @@ class RequestReader:
 
     def _bad(self, status: int, message: str) -> BadRequest:
         return BadRequest(status, message, len(self._buffer))
-
-
-Answer = Callable[["Connection", Request | BadRequest, int], Awaitable[bool]]
-"""Answers a request received at a time (ns); says whether the connection stays open."""
-
-
-class Connection(asyncio.Protocol):
-    """One client connection: reads requests, has them answered in order, counts bytes sent."""
-
-    def __init__(self, number: int, answer: Answer, open_connections: set[Connection]) -> None:
-        self.number = number
-        self.client_port = 0
-        self.closed = False
-        self.busy = False
-        self.interim_bytes = 0
-        self._answer = answer
-        self._open_connections = open_connections
-        self._reader = RequestReader()
-        self._requests: deque[tuple[Request | BadRequest, int]] = deque()
-        self._transport: asyncio.Transport
-        self._resumed: asyncio.Future[None] | None = None
-        self._paused = False
-        self._loop = asyncio.get_running_loop()
-        self.task: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: the connection (its TLS handshake, too) stands."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.client_port = transport.get_extra_info("peername")[1]
-        self._open_connections.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        """asyncio: bytes came in."""
-        for incoming in self._reader.feed(data):
-            if isinstance(incoming, ContinueExpected):
-                if not self.busy:
-                    self._transport.write(CONTINUE)
-                    self.interim_bytes += len(CONTINUE)
-                continue
-            self._requests.append((incoming, time.monotonic_ns()))
-        if self._requests and not self.busy:
-            self.busy = True
-            self.task = self._loop.create_task(self._work())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio: the connection is gone."""
-        self.closed = True
-        self._open_connections.discard(self)
-        self.resume_writing()
-
-    def pause_writing(self) -> None:
-        """asyncio: the client reads more slowly than we write."""
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        """asyncio: the client has caught up."""
-        self._paused = False
-        if self._resumed is not None and not self._resumed.done():
-            self._resumed.set_result(None)
-
-    def send(self, data: bytes | memoryview) -> None:
-        """Write bytes; over TLS, each call makes records of its own."""
-        self._transport.write(data)
-
-    @property
-    def paused(self) -> bool:
-        """Should the writer wait for `drained`?"""
-        return self._paused
-
-    async def drained(self) -> None:
-        """Wait until the client has read enough, or is gone."""
-        while self._paused and not self.closed:
-            self._resumed = self._loop.create_future()
-            await self._resumed
-
-    def close(self) -> None:
-        """Close the connection once everything written has been sent."""
-        self._transport.close()
-
-    async def _work(self) -> None:
-        try:
-            while self._requests and not self.closed:
-                request, received_ns = self._requests.popleft()
-                if not await self._answer(self, request, received_ns):
-                    self._requests.clear()
-                    self.close()
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            self.busy = False

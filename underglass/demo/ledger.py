@@ -1,6 +1,7 @@
 """The ledger: what the stand-in really received and sent, one JSON line an exchange.
 
-In: `model_server` writes a `LedgerRecord` when an exchange ends. Out: tests and benchmarks
+In: `model_server` writes a `LedgerRecord` when an exchange ends (ledger.jsonl), `connection` a
+`ConnectionRecord` when a connection is gone (connections.jsonl). Out: tests and benchmarks
 read them back and hold them against what underglass reports. Bytes are plaintext HTTP bytes
 counted where they are read and written; times are CLOCK_MONOTONIC nanoseconds, the clock of
 the kernel's `bpf_ktime_get_ns`. Records stand in the order in which exchanges ended.
@@ -30,25 +31,37 @@ class SentToolCall:
 class LedgerRecord:
     """One exchange, as far as it went.
 
-    `api`: anthropic.messages, anthropic.count_tokens, openai.chat, openai.responses, models,
-    or None for a target that is no API. `usage`, `tool_calls`, `finish_reason` and the text hold
-    only what was put on the wire, in the API's own words (for openai.responses the finish reason
-    is the status, or the reason of `incomplete_details`); a usage number that the API did not
-    carry is None. `tool_result_ids` are all that the request holds, old ones included.
+    `api`: anthropic.messages, anthropic.count_tokens, openai.chat, openai.responses, gemini,
+    gemini.count_tokens, ollama, models, or None for a target that is no API. `usage`,
+    `tool_calls`, `finish_reason` and the text hold only what was put on the wire, in the API's
+    own words (for openai.responses the finish reason is the status, or the reason of
+    `incomplete_details`); a usage number that the API did not carry is None, and so is a
+    response or request id of an API that has none. `tool_result_ids` are all that the request
+    holds, old ones included (for gemini and ollama the tool's name where there is no id).
     `error_kind`: http_error, stream_error, cut (by script), client_gone, malformed; `error_type`
-    is the provider's word. `interim_bytes` are those of `100 Continue`, not in `response_bytes`.
+    is the provider's word (for ollama, which has none, the script's HTTP status).
+    `interim_bytes` are those of `100 Continue`, not in `response_bytes`.
+    `http_version`: 1.1 or 2; `stream_id` is HTTP/2's. `request_bytes` and `response_bytes` hold
+    head and framing: over HTTP/2 the stream's HEADERS, CONTINUATION and DATA frames. The body's
+    bytes and digests are those without chunk or frame headers, with content coding; what was
+    sent of a response, when it was cut.
     """
 
     exchange: int
     connection: int
     client_port: int
+    http_version: str
+    stream_id: int | None
     method: str
     target: str
     api: str | None
     request_bytes: int
     response_bytes: int
     interim_bytes: int
+    request_body_bytes: int
     request_body_sha256: str
+    response_body_bytes: int
+    response_body_sha256: str
     streamed: bool
     status: int | None
     error_kind: str | None
@@ -72,13 +85,37 @@ class LedgerRecord:
     ended_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionRecord:
+    """One connection, whole: every plaintext byte in each direction, as the server saw it.
+
+    `http_version` is None when no request began. `alpn`, `tls_version` (TLSv1.3) and `cipher`
+    (OpenSSL's name) are None over plain TCP. When the client left early, the last bytes of what
+    was sent may not have reached it. `error` is why the connection broke, if it did.
+    """
+
+    connection: int
+    client_port: int
+    http_version: str | None
+    alpn: str | None
+    tls_version: str | None
+    cipher: str | None
+    received_bytes: int
+    received_sha256: str
+    sent_bytes: int
+    sent_sha256: str
+    error: str | None
+    opened_ns: int
+    closed_ns: int
+
+
 class LedgerWriter:
     """Appends records to a file, one `write` each, so that a reader never sees half a line."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
 
-    def write(self, record: LedgerRecord) -> None:
+    def write(self, record: LedgerRecord | ConnectionRecord) -> None:
         """Append one record."""
         os.write(self._fd, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
 
@@ -91,6 +128,11 @@ class LedgerWriter:
 def read_ledger(path: Path) -> list[LedgerRecord]:
     """All records of a ledger file."""
     return [_record(line) for line in path.read_bytes().splitlines()]
+
+
+def read_connections(path: Path) -> list[ConnectionRecord]:
+    """All records of a file of connections."""
+    return [ConnectionRecord(**orjson.loads(line)) for line in path.read_bytes().splitlines()]
 
 
 def _record(line: bytes) -> LedgerRecord:

@@ -29,7 +29,12 @@ _FINISH_REASONS = {
     "length": "length",
     "refusal": "content_filter",
 }
-_ERROR_TYPES = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error"}
+_ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "invalid_request_error",
+    429: "rate_limit_error",
+}
 
 
 class OpenAiChat:
@@ -39,7 +44,7 @@ class OpenAiChat:
     response_id_prefix = "chatcmpl-"
     request_id_header = "x-request-id"
 
-    def read(self, body: JsonObject) -> ApiRequest:
+    def read(self, body: JsonObject, target: str) -> ApiRequest:
         """Read a request body."""
         messages = body["messages"]
         user = [message for message in messages if message["role"] == "user"]

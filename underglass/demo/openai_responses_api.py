@@ -36,7 +36,7 @@ class OpenAiResponses:
     response_id_prefix = "resp_"
     request_id_header = "x-request-id"
 
-    def read(self, body: JsonObject) -> ApiRequest:
+    def read(self, body: JsonObject, target: str) -> ApiRequest:
         """Read a request body."""
         given = body.get("input") or ()
         items: list[JsonObject] = [{"role": "user", "content": given}]

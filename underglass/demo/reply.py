@@ -1,9 +1,10 @@
 """Between scripts and wire formats: what an API module gets, what it makes.
 
 In: a parsed request body and a turn of the script. Out: `Event`s, each the bytes of one
-server-sent event (or of the whole JSON body) with what it tells the client, so that the ledger
-can say exactly what had been sent when a stream was cut. Replies that differ only in their ids
-are rendered once: ids hold `UNIQUE`, times `CREATED`, and both are replaced in the bytes.
+server-sent event (or line of a stream, or the whole JSON body) with what it tells the client,
+so that the ledger can say exactly what had been sent when a stream was cut. Replies that differ
+only in their ids are rendered once: ids hold `UNIQUE`, times `CREATED` or `CREATED_AT`, and
+these are replaced in the bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -21,8 +23,10 @@ from underglass.demo.script import ErrorStep, RateLimits, Script, ToolStep, Turn
 
 UNIQUE = "@response-unique-24chars"
 CREATED = 4_000_000_007
+CREATED_AT = "4000-01-01T00:00:07Z"
 _UNIQUE = UNIQUE.encode()
 _CREATED = b":%d" % CREATED
+_CREATED_AT = CREATED_AT.encode()
 
 _SHELL_TOOLS = (
     "bash",
@@ -40,7 +44,8 @@ class ApiRequest:
     """What the stand-in needs from a request body.
 
     `turn_number` counts the assistant's turns already in it; `tools` are the offered ones as
-    (name, JSON schema of the arguments).
+    (name, JSON schema of the arguments). `framing` of a stream: sse, ndjson, or json_array
+    (one array, an element an event).
     """
 
     model: str
@@ -51,6 +56,7 @@ class ApiRequest:
     tool_result_ids: tuple[str, ...]
     include_usage: bool = True
     previous_response_id: str | None = None
+    framing: str = "sse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class Reply:
     model: str
     include_usage: bool = True
     previous_response_id: str | None = None
+    framing: str = "sse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +84,22 @@ class Event:
 
 
 class Api(Protocol):
-    """One wire format."""
+    """One wire format. A prefix or header that the provider does not have is None."""
 
-    name: str
-    response_id_prefix: str
-    request_id_header: str
+    @property
+    def name(self) -> str:
+        """The API's name in the ledger."""
 
-    def read(self, body: JsonObject) -> ApiRequest:
-        """Read a request body."""
+    @property
+    def response_id_prefix(self) -> str | None:
+        """What response ids begin with."""
+
+    @property
+    def request_id_header(self) -> str | None:
+        """The response header that carries the request's id."""
+
+    def read(self, body: JsonObject, target: str) -> ApiRequest:
+        """Read a request body; some APIs say part of the request in its target."""
 
     def body(self, reply: Reply) -> Event:
         """The whole reply as one JSON body."""
@@ -137,6 +152,13 @@ class Sent:
         )
 
 
+class Piece(NamedTuple):
+    """A piece of a body: as an HTTP/1.1 chunk, and without framing."""
+
+    framed: bytes | memoryview
+    payload: bytes | memoryview
+
+
 class Rendering:
     """Events framed as HTTP chunks in one block of bytes, ready for any number of responses."""
 
@@ -148,15 +170,17 @@ class Rendering:
         if framed:
             framed[-1] += LAST_CHUNK
         self._block = b"".join(framed)
-        self._bounds = [0]
-        for part in framed:
-            self._bounds.append(self._bounds[-1] + len(part))
+        self._bounds: list[tuple[int, int, int, int]] = []  # of the chunk, of its payload
+        start = 0
+        for part, event in zip(framed, self.events, strict=True):
+            payload = start + part.index(b"\r\n") + 2
+            self._bounds.append((start, start + len(part), payload, payload + len(event.data)))
+            start += len(part)
 
-    def chunks(self, unique: str, created_s: int) -> list[memoryview]:
-        """The chunks of one response; the last one ends the body."""
+    def pieces(self, unique: str, created_s: int) -> list[Piece]:
+        """The pieces of one response; the last one's chunk ends the body."""
         block = memoryview(personal(self._block, unique, created_s))
-        bounds = self._bounds
-        return [block[bounds[i] : bounds[i + 1]] for i in range(len(bounds) - 1)]
+        return [Piece(block[a:b], block[c:d]) for a, b, c, d in self._bounds]
 
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -169,7 +193,11 @@ def chunk(data: bytes) -> bytes:
 
 def personal(data: bytes, unique: str, created_s: int) -> bytes:
     """Rendered bytes with the ids and the time of one response; their length stays the same."""
-    return data.replace(_UNIQUE, unique.encode()).replace(_CREATED, b":%d" % created_s)
+    data = data.replace(_UNIQUE, unique.encode()).replace(_CREATED, b":%d" % created_s)
+    if _CREATED_AT in data:
+        created_at = datetime.fromtimestamp(created_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        data = data.replace(_CREATED_AT, created_at.encode())
+    return data
 
 
 def sse(payload: JsonObject, event: str | None = None) -> bytes:
@@ -206,6 +234,7 @@ def make_reply(turn: Turn, script: Script, request: ApiRequest) -> Reply:
         model=script.model or request.model,
         include_usage=request.include_usage,
         previous_response_id=request.previous_response_id,
+        framing=request.framing,
     )
 
 

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * Plaintext that needs no TLS library: HTTP on plain sockets and JSON on pipes, by one program at
+ * the return of every system call. What a socket speaks is told from the first bytes, by shape
+ * and not by port; of a socket that speaks TLS only the length of its records is counted.
+ *
+ * A pipe, and each direction of a pair of Unix sockets that carries JSON, is a channel: one
+ * stream of bytes that belongs to no process, so that it is read once although both ends may be
+ * in scope.
+ */
+
+#define NR_READ 0
+#define NR_WRITE 1
+#define NR_MMAP 9
+#define NR_READV 19
+#define NR_WRITEV 20
+#define NR_SENDTO 44
+#define NR_RECVFROM 45
+#define NR_SENDMSG 46
+#define NR_RECVMSG 47
+
+#define WATCHED_CALLS                                                                            \
+    (1ull << NR_READ | 1ull << NR_WRITE | 1ull << NR_MMAP | 1ull << NR_READV |                   \
+     1ull << NR_WRITEV | 1ull << NR_SENDTO | 1ull << NR_RECVFROM | 1ull << NR_SENDMSG |          \
+     1ull << NR_RECVMSG)
+
+#define REG(name) __builtin_offsetof(struct pt_regs, name)
+
+#define MSG_PEEK 2
+#define PROT_EXEC 4
+
+#define STATE_UNKNOWN 0
+#define STATE_PLAIN 1
+#define STATE_TLS 2
+#define STATE_WRITTEN_CHANNEL 3 /* followed where it is written */
+#define STATE_READ_CHANNEL 4    /* followed where it is read: nobody in scope writes it */
+#define STATE_DISMISSED 5
+#define MOST_LOOKS 64
+
+#define HELLO_BYTES 2048
+#define MOST_VECTORS 16
+
+struct channel_end {
+    struct frame frame;
+    u64 handle;
+    u64 epoch;
+    u64 start_ns;
+    u32 pid;
+    u32 role;
+    s32 fd;
+    u32 transport; /* 1: pipe, 2: Unix socket */
+    char comm[16];
+};
+
+struct tls_hello {
+    struct frame frame;
+    u64 start_ns;
+    u64 handle;
+    u64 epoch;
+    u32 tgid;
+    u32 reserved;
+    struct addresses addresses;
+};
+struct tls_hello_full {
+    struct tls_hello head;
+    u8 data[HELLO_BYTES];
+};
+
+struct library_mapped {
+    struct frame frame;
+    u64 start_ns;
+    u32 pid;
+    u32 reserved;
+    u64 address;
+};
+
+#define SHAPE_NONE 0
+#define SHAPE_HTTP 1
+#define SHAPE_TLS 2
+#define SHAPE_JSON 3
+
+static __always_inline u32 shape_of(u64 buffer, u64 length) {
+    union {
+        u8 bytes[8];
+        u32 word;
+        u64 all;
+    } head = {};
+    if (bpf_probe_read_user(head.bytes, sizeof(head.bytes), (void *)buffer)) {
+        if (bpf_probe_read_user(head.bytes, 4, (void *)buffer))
+            return SHAPE_NONE;
+    }
+    u8 *b = head.bytes;
+    if (length >= 3 && b[0] >= 0x14 && b[0] <= 0x17 && b[1] == 3 && b[2] <= 4)
+        return SHAPE_TLS;
+    if (length >= 2 && b[0] == '{' && (b[1] == '"' || b[1] == ' ' || b[1] == '\n'))
+        return SHAPE_JSON;
+    if (length < 4)
+        return SHAPE_NONE;
+    switch (head.word) {
+    case 0x20544547: /* "GET " */
+    case 0x54534f50: /* "POST" */
+    case 0x20545550: /* "PUT " */
+    case 0x44414548: /* "HEAD" */
+    case 0x43544150: /* "PATC" */
+    case 0x454c4544: /* "DELE" */
+    case 0x4954504f: /* "OPTI" */
+    case 0x4e4e4f43: /* "CONN" */
+    case 0x20495250: /* "PRI " */
+    case 0x50545448: /* "HTTP" */
+        return SHAPE_HTTP;
+    case 0x746e6f43: /* "Content-" of a framed message */
+    case 0x746e6f63:
+        return length >= 8 && b[6] == 't' && b[7] == '-' ? SHAPE_JSON : SHAPE_NONE;
+    }
+    return SHAPE_NONE;
+}
+
+static __always_inline struct endpoint *endpoint_of(struct connection_key *key) {
+    struct endpoint *known = endpoints.lookup(key);
+    if (known)
+        return known;
+    struct endpoint fresh = {};
+    endpoints.insert(key, &fresh);
+    return endpoints.lookup(key);
+}
+
+static __always_inline void say_hello(struct connection_key *key, u64 sock, u32 family, u64 buffer,
+                                      u64 length) {
+    struct tls_hello_full *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+    if (!event) {
+        count(COUNT_PROCESS_LOST_EVENTS, 1);
+        return;
+    }
+    HEAD(&event->head, FRAME_TLS_HELLO);
+    event->head.start_ns = key->start_ns;
+    event->head.handle = key->handle;
+    event->head.epoch = bpf_ktime_get_ns();
+    event->head.tgid = key->tgid;
+    event->head.reserved = 0;
+    struct addresses addresses = {};
+    addresses_of(sock, family, &addresses);
+    event->head.addresses = addresses;
+    asm volatile("" : "+r"(length));
+    if (length > HELLO_BYTES)
+        length = HELLO_BYTES;
+    asm volatile("" : "+r"(length));
+    if (length > HELLO_BYTES || bpf_probe_read_user(event->data, length, (void *)buffer))
+        length = 0;
+    event->head.frame.size = sizeof(struct tls_hello) + length;
+    lifecycle_ring.ringbuf_submit(event, RING_NO_WAKEUP);
+    count(COUNT_PROCESS_EVENTS, 1);
+}
+
+/* A half that this thread sealed is joined with the socket on which its record goes out. */
+static __always_inline void match_sealed(struct connection_key *key, u64 sock, u32 family, s32 fd,
+                                         u64 buffer, u64 length, struct half *sealed) {
+    u64 at = 0;
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < 12; i++) {
+        u8 header[5];
+        if (at + 5 > length || bpf_probe_read_user(header, 5, (void *)(buffer + at)))
+            return;
+        u64 record = (u64)header[3] << 8 | header[4];
+        if (header[0] == RECORD_DATA && header[1] == 3 &&
+            (record == sealed->record + AEAD_TAG || record == sealed->record + AEAD_TAG + 8)) {
+            struct connection_key half = sealed->key;
+            join_half(&half, WRITE, key->handle, sock, family, fd);
+            u64 id = bpf_get_current_pid_tgid();
+            sealed_halves.delete(&id);
+            return;
+        }
+        at += 5 + record;
+    }
+}
+
+static __always_inline void announce_end(struct connection_key *key, u64 epoch, u32 role, s32 fd,
+                                         u32 transport) {
+    struct channel_end *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+    if (!event) {
+        count(COUNT_PROCESS_LOST_EVENTS, 1);
+        return;
+    }
+    HEAD(event, FRAME_CHANNEL_END);
+    event->handle = key->handle;
+    event->epoch = epoch;
+    event->start_ns = process_start_ns(bpf_get_current_task());
+    event->pid = bpf_get_current_pid_tgid() >> 32;
+    event->role = role;
+    event->fd = fd;
+    event->transport = transport;
+    bpf_get_current_comm(&event->comm, sizeof(event->comm));
+    lifecycle_ring.ringbuf_submit(event, RING_NO_WAKEUP);
+    count(COUNT_PROCESS_EVENTS, 1);
+}
+
+/* One transfer by system call, in pieces. */
+struct transfer {
+    struct connection_key key;
+    u64 vectors;
+    u64 left;
+    u32 count;
+    u32 next;
+    u32 direction;
+    u32 reserved;
+};
+BPF_HASH(transfers, u64, struct transfer, 4096);
+BPF_PROG_ARRAY(steps, 1);
+
+/* The next vector of a scattered transfer; calls itself until all are done. */
+int transfer_step(struct bpf_raw_tracepoint_args *ctx) {
+    u64 id = bpf_get_current_pid_tgid();
+    struct transfer *transfer = transfers.lookup(&id);
+    if (!transfer)
+        return 0;
+    struct connection_key key = transfer->key;
+    struct connection *connection = connections.lookup(&key);
+    if (!connection || transfer->next >= transfer->count || !transfer->left) {
+        transfers.delete(&id);
+        return 0;
+    }
+    u64 buffer = user_u64(transfer->vectors);
+    u64 length = user_u64(transfer->vectors + 8);
+    if (length > transfer->left)
+        length = transfer->left;
+    transfer->vectors += 16;
+    transfer->next++;
+    transfer->left -= length;
+    if (transfer->next >= MOST_VECTORS && transfer->left) {
+        u64 left = transfer->left; /* more vectors than are followed: a gap, and counted */
+        __sync_fetch_and_add(&connection->position[transfer->direction & 1], left);
+        count_of(connection->source, COUNT_LOST_BYTES_TRUNCATED, left);
+        transfer->left = 0;
+    }
+    if (length)
+        deliver(&key, connection, transfer->direction, buffer, length);
+    steps.call(ctx, 0);
+    transfers.delete(&id);
+    return 0;
+}
+
+struct call {
+    u64 buffer; /* of the first vector */
+    u64 length; /* of the first vector */
+    u64 total;
+    u64 vectors;
+    u32 count; /* of vectors; 0: one plain buffer */
+    u32 direction;
+    s32 fd;
+};
+
+/* Finds what a call transfers; false when it is none that matters. */
+static __always_inline bool understand(u64 regs, u64 number, s64 result, struct call *call) {
+    call->fd = (s32)kernel_u64(regs + REG(di));
+    u64 second = kernel_u64(regs + REG(si));
+    u64 third = kernel_u64(regs + REG(dx));
+    call->total = result;
+    call->buffer = second;
+    call->length = result;
+    switch (number) {
+    case NR_WRITE:
+    case NR_SENDTO:
+        call->direction = WRITE;
+        return true;
+    case NR_READ:
+        return true;
+    case NR_RECVFROM:
+        return !(kernel_u64(regs + REG(r10)) & MSG_PEEK);
+    case NR_WRITEV:
+        call->direction = WRITE;
+    case NR_READV:
+        call->vectors = second;
+        call->count = third;
+        break;
+    case NR_SENDMSG:
+        call->direction = WRITE;
+    case NR_RECVMSG:
+        if (number == NR_RECVMSG && third & MSG_PEEK)
+            return false;
+        call->vectors = user_u64(second + 16);
+        call->count = user_u64(second + 24);
+        break;
+    default:
+        return false;
+    }
+    call->buffer = user_u64(call->vectors);
+    call->length = user_u64(call->vectors + 8);
+    if (call->length > call->total)
+        call->length = call->total;
+    return true;
+}
+
+static __always_inline int mapped(u64 regs, u32 pid, s64 address) {
+    if (!(kernel_u64(regs + REG(dx)) & PROT_EXEC))
+        return 0;
+    s32 fd = (s32)kernel_u64(regs + REG(r8));
+    struct open_file file = {};
+    if (fd < 0 || !file_of(fd, &file))
+        return 0;
+    struct file_name name = name_of(file.inode);
+    u32 *known = known_files.lookup(&name);
+    if (known && *known == FILE_WITHOUT_TLS)
+        return 0;
+    freeze_if_unknown(pid, &name);
+    struct library_mapped *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
+    if (!event) {
+        count(COUNT_PROCESS_LOST_EVENTS, 1);
+        return 0;
+    }
+    HEAD(event, FRAME_LIBRARY_MAPPED);
+    event->start_ns = process_start_ns(bpf_get_current_task());
+    event->pid = pid;
+    event->reserved = 0;
+    event->address = address;
+    lifecycle_ring.ringbuf_submit(event, 0);
+    count(COUNT_PROCESS_EVENTS, 1);
+    return 0;
+}
+
+/* What a transfer of a socket or pipe says of it; the new state. */
+static __always_inline u32 classify(struct endpoint *endpoint, u32 shape, u32 kind, u32 family,
+                                    u32 direction) {
+    if (shape == SHAPE_HTTP && kind == S_IFSOCK)
+        return STATE_PLAIN;
+    if (shape == SHAPE_TLS && kind == S_IFSOCK)
+        return STATE_TLS;
+    if (shape == SHAPE_JSON && (kind == S_IFIFO || family == AF_UNIX))
+        return direction == WRITE ? STATE_WRITTEN_CHANNEL : STATE_READ_CHANNEL;
+    if (++endpoint->looks >= MOST_LOOKS)
+        return STATE_DISMISSED;
+    return STATE_UNKNOWN;
+}
+
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
+    s64 result = ctx->args[1];
+    if (result <= 0 && result > -4096)
+        return 0;
+    u64 regs = ctx->args[0];
+    u64 number = kernel_u64(regs + REG(orig_ax));
+    if (number > NR_RECVMSG || !(1ull << number & WATCHED_CALLS))
+        return 0;
+    u64 id = bpf_get_current_pid_tgid();
+    u32 tgid = id >> 32;
+    if (!in_scope(tgid))
+        return 0;
+    if (number == NR_MMAP)
+        return mapped(regs, tgid, result);
+    struct call call = {};
+    struct open_file file = {};
+    if (!understand(regs, number, result, &call) || !file_of(call.fd, &file))
+        return 0;
+    u32 family = 0;
+    u64 sock = 0;
+    if (file.kind == S_IFSOCK) {
+        sock = stream_socket(&file, &family);
+        if (!sock || (family != AF_UNIX && family != AF_INET && family != AF_INET6))
+            return 0;
+    } else if (file.kind != S_IFIFO) {
+        return 0;
+    }
+    struct connection_key key = {};
+    struct endpoint *endpoint = 0;
+    if (family != AF_INET && family != AF_INET6) {
+        /* Perhaps a channel: named after the pipe, or after the socket that sends. */
+        key.handle = file.number;
+        if (family == AF_UNIX && call.direction == READ)
+            key.handle = unix_peer(sock);
+        endpoint = endpoints.lookup(&key);
+    }
+    if (!endpoint || endpoint->state != STATE_WRITTEN_CHANNEL) {
+        u32 shape = SHAPE_NONE;
+        if (!endpoint) {
+            if (file.kind == S_IFSOCK) {
+                struct connection_key own = key_of(file.number);
+                endpoint = endpoint_of(&own);
+                if (endpoint && endpoint->state == STATE_UNKNOWN) {
+                    shape = shape_of(call.buffer, call.length);
+                    if (shape != SHAPE_JSON || family != AF_UNIX)
+                        key = own;
+                    else
+                        endpoint = endpoint_of(&key);
+                } else {
+                    key = own;
+                }
+            } else {
+                endpoint = endpoint_of(&key);
+                shape = shape_of(call.buffer, call.length);
+            }
+        } else if (endpoint->state == STATE_UNKNOWN) {
+            shape = shape_of(call.buffer, call.length);
+        }
+        if (!endpoint)
+            return 0;
+        if (endpoint->state == STATE_UNKNOWN) {
+            endpoint->state = classify(endpoint, shape, file.kind, family, call.direction);
+            if (endpoint->state == STATE_TLS && call.direction == WRITE)
+                say_hello(&key, sock, family, call.buffer, call.length);
+        }
+    }
+    endpoint->toucher = tgid;
+    u32 state = endpoint->state;
+    if (state == STATE_TLS) {
+        struct traffic *traffic = traffic_of(&key);
+        if (traffic)
+            __sync_fetch_and_add(&traffic->records[call.direction & 1], call.total);
+        if (call.direction == READ) {
+            if (record_users.lookup(&tgid)) {
+                struct received last = {};
+                last.inode = file.number;
+                last.sock = sock;
+                last.family = family;
+                last.fd = call.fd;
+                receivers.update(&id, &last);
+            }
+            return 0;
+        }
+        struct half *pending = sealed_halves.lookup(&id);
+        if (!pending)
+            return 0;
+        struct half sealed = *pending;
+#pragma clang loop unroll(disable)
+        for (u32 i = 0; i < 8; i++) {
+            match_sealed(&key, sock, family, call.fd, call.buffer, call.length, &sealed);
+            if (i + 1 >= call.count)
+                break;
+            call.buffer = user_u64(call.vectors + 16 * (i + 1));
+            call.length = user_u64(call.vectors + 16 * (i + 1) + 8);
+        }
+        return 0;
+    }
+    bool channel = state == STATE_WRITTEN_CHANNEL || state == STATE_READ_CHANNEL;
+    if (state != STATE_PLAIN && !channel)
+        return 0;
+    struct addresses addresses = {};
+    addresses_of(sock, family, &addresses);
+    u32 source = channel ? SOURCE_CHANNEL : SOURCE_SOCKET;
+    struct connection *connection = connection_of(&key, source, call.fd, 0, &addresses);
+    if (!connection) {
+        count_of(source, COUNT_LOST_BYTES_TABLE, call.total);
+        return 0;
+    }
+    u32 direction = call.direction;
+    if (channel) {
+        u32 role = direction & 1;
+        if (endpoint->end[role] != tgid) {
+            endpoint->end[role] = tgid;
+            announce_end(&key, connection->epoch, role, call.fd, family ? 2 : 1);
+        }
+        if (direction != (state == STATE_WRITTEN_CHANNEL ? WRITE : READ))
+            return 0;
+        direction = WRITE;
+    }
+    if (call.count < 2) {
+        deliver(&key, connection, direction, call.buffer, call.length);
+        return 0;
+    }
+    struct transfer transfer = {};
+    transfer.key = key;
+    transfer.vectors = call.vectors;
+    transfer.left = call.total;
+    transfer.count = call.count;
+    transfer.direction = direction;
+    transfers.update(&id, &transfer);
+    steps.call(ctx, 0);
+    transfers.delete(&id); /* the step could not be called */
+    return 0;
+}
+
+/* syscalls/sys_enter_close, as its format file in tracefs has it for every system call. */
+struct close_call {
+    u64 common;
+    u64 number;
+    u64 fd;
+};
+
+/* The end of a socket or channel, as far as this process goes. */
+int on_sys_enter_close(struct close_call *args) {
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    if (!in_scope(tgid))
+        return 0;
+    struct open_file file = {};
+    if (!file_of(args->fd, &file) || (file.kind != S_IFSOCK && file.kind != S_IFIFO))
+        return 0;
+    struct connection_key channel = {.handle = file.number};
+    struct endpoint *endpoint = endpoints.lookup(&channel);
+    if (endpoint) {
+        u32 owner = endpoint->state == STATE_READ_CHANNEL ? READ : WRITE;
+        if (endpoint->end[owner] == tgid || endpoint->state == STATE_UNKNOWN) {
+            close_connection(&channel);
+            endpoints.delete(&channel);
+        }
+    }
+    if (file.kind != S_IFSOCK)
+        return 0;
+    struct connection_key key = key_of(file.number);
+    endpoint = endpoints.lookup(&key);
+    if (!endpoint)
+        return 0;
+    struct connection_key half = key;
+#pragma clang loop unroll(disable)
+    for (u32 direction = 0; direction < 2; direction++) {
+        half.handle = endpoint->half[direction & 1];
+        if (half.handle)
+            close_connection(&half);
+    }
+    close_connection(&key);
+    endpoints.delete(&key);
+    return 0;
+}
