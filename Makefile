@@ -3,8 +3,9 @@
 
 UNDERGLASS = $(CURDIR)/.venv/bin/underglass
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+AGENTS = $(or $(UNDERGLASS_AGENTS_DIR),$(CURDIR)/.venv/npm-agents)
 .DEFAULT_GOAL = help
-.PHONY: help setup setup-dev run test lint bench clean
+.PHONY: help setup setup-dev run test test-agents soak lint bench bench-stacks clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,8 +26,18 @@ endif
 test: setup-dev ## Run the whole suite, with real probes when root.
 	@$(SUDO) .venv/bin/python -m pytest -q $(ARGS)
 
+test-agents: setup-dev ## Real agents (npm, 2 GB): one prompt, one tool call each.
+	@packaging/agents.sh
+	@$(SUDO) env UNDERGLASS_AGENTS_DIR="$(AGENTS)" .venv/bin/python -m pytest -q tests/agents $(ARGS)
+
 lint: setup-dev ## ruff, mypy and the layers.
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+soak: setup-dev ## Long variants: process storms, attach cycles, a probe process that hangs.
+	@$(SUDO) env UNDERGLASS_SOAK=1 .venv/bin/python -m pytest -q --timeout 1800 tests/e2e/test_leaks.py tests/e2e/test_freeze.py $(ARGS)
+
+bench-stacks: setup-dev ## Cost of capture per call, by TLS stack.
+	@$(SUDO) .venv/bin/python -m benchmarks.stacks $(ARGS)
 
 bench: setup-dev ## Overhead of capture, as ratios within one run.
 	@$(SUDO) .venv/bin/python -m benchmarks.overhead

@@ -30,7 +30,6 @@ from probes.events import (
 SILENT_RECORD_BYTES = 32 << 10  # more than handshakes take: application data that nobody saw
 MAX_HOSTS = 16
 _NOT_TLS = frozenset({Source.SOCKET, Source.CHANNEL})
-_SYMBOLS = "symbols"
 _UNKNOWN = "unknown"
 
 _File = tuple[str, str | None, str]  # path, build id, stack
@@ -163,13 +162,10 @@ class Coverage:
     # What is known
 
     def reuses_handles(self, source: Source, pid: int) -> bool:
-        """May a handle of this source name another connection without a close in between? Hooks
-        that a resolver found do not see session objects freed."""
-        if source in (Source.BORINGSSL, Source.RUSTLS):
-            return True
+        """May a handle of this source name another connection without a close in between?"""
         program = self._programs.get(pid)
         files = self._files_of(program, source.name.lower()) if program else []
-        return any(self._files[file].method not in ("", _SYMBOLS) for file in files)
+        return any(not self._files[file].sees_ends for file in files)
 
     @property
     def hooked_files(self) -> tuple[int, int]:

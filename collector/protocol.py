@@ -22,6 +22,7 @@ HTTP2 = "http2"
 NOT_HTTP = "not_http"
 
 SEARCH_BYTES = 256 << 10
+SEARCH_ANSWER_BYTES = 64 << 20  # of one answer that was under way when capture came
 SEARCH_TURNS = 16  # changes of direction
 
 _REQUEST = re.compile(rb"[A-Z][A-Z-]{1,15} [^\x00-\x1f]")
@@ -91,6 +92,7 @@ class ProtocolSearch:
         self._frames = [0, 0]
         self.pending: list[Chunk] = []  # not passed over: to be decoded under the verdict
         self.passed_bytes = 0
+        self._answer_bytes = 0
         self.late = False  # the first bytes began no message
 
     def chunk(self, direction: int, data: bytes, ktime_ns: int) -> str | None:
@@ -148,6 +150,13 @@ class ProtocolSearch:
         self.passed_bytes += len(data)
         self._turns += self._direction not in (None, direction)
         self._direction = direction
-        if self.passed_bytes > SEARCH_BYTES or self._turns >= SEARCH_TURNS:
+        if self._ran_before and self._turns == 0 and not wrote:
+            self._answer_bytes = self.passed_bytes
+        searched = self.passed_bytes - self._answer_bytes
+        if (
+            searched > SEARCH_BYTES
+            or self._answer_bytes > SEARCH_ANSWER_BYTES
+            or self._turns >= SEARCH_TURNS
+        ):
             return NOT_HTTP
         return None

@@ -106,7 +106,7 @@ def compile_programs(text: str, defines: dict[str, int]) -> ProgramImage:
     lib.bpf_table_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     with _captured_stderr() as said:
         try:
-            compiled = bcc.BPF(text=text, cflags=flags)
+            compiled = bcc.BPF(text=text.encode(), cflags=flags)
         except Exception as error:  # BCC raises bare Exceptions
             failure: Exception | None = error
         else:

@@ -22,6 +22,8 @@ FIELDS: dict[str, tuple[str, str]] = {
     "TASK_REAL_PARENT": ("task_struct", "real_parent"),
     "TASK_START_BOOTTIME": ("task_struct", "start_boottime"),
     "TASK_EXIT_CODE": ("task_struct", "exit_code"),
+    "TASK_SIGNAL": ("task_struct", "signal"),
+    "SIGNAL_LIVE": ("signal_struct", "live.counter"),
     "TASK_MM": ("task_struct", "mm"),
     "TASK_FS": ("task_struct", "fs"),
     "MM_ARG_START": ("mm_struct", "arg_start"),

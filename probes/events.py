@@ -228,12 +228,15 @@ class ProcessExited:
 
 @dataclass(frozen=True, slots=True)
 class LibraryMapped:
-    """A process in scope mapped a file executable: perhaps a TLS library."""
+    """A process in scope mapped a file executable: perhaps a TLS library. `device` is the kernel's
+    own number of it."""
 
     ktime_ns: int
     pid: int
     start_ns: int
     address: int
+    device: int
+    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +245,8 @@ class LibrarySeen:
 
     `method`: how the hook points were found (symbols, or a resolver's name). `status`: hooked,
     on_trial (found by a resolver; no captured byte has confirmed it yet), not_hooked, or
-    rejected (what it captured was no protocol that is known; taken out again).
+    rejected (what it captured was no protocol that is known; taken out again). `sees_ends`: the
+    hooks tell when a session object's address may begin to name another one.
     """
 
     ktime_ns: int
@@ -253,6 +257,7 @@ class LibrarySeen:
     method: str
     detail: str
     pids: tuple[int, ...]
+    sees_ends: bool = True
 
     @property
     def hooked(self) -> bool:

@@ -102,7 +102,7 @@ _FORKED = struct.Struct("<QIIIIQ16s")
 _EXECUTED = struct.Struct("<QIIIIQ16s")
 _PATH = struct.Struct("<QIBBH")
 _EXITED = struct.Struct("<QII")
-_MAPPED = struct.Struct("<QIIQ")
+_MAPPED = struct.Struct("<QIIQQQ")
 
 PLAIN_DATA_OFFSET = HEADER.size + PLAIN_DATA_HEAD.size
 ARGV_OFFSET = HEADER.size + _EXECUTED.size
@@ -221,8 +221,8 @@ def _exited(frame: bytes, ktime_ns: int) -> ProbeEvent:
 
 
 def _mapped(frame: bytes, ktime_ns: int) -> ProbeEvent:
-    start_ns, pid, _, address = _MAPPED.unpack_from(frame, HEADER.size)
-    return LibraryMapped(ktime_ns, pid, start_ns, address)
+    start_ns, pid, _, address, device, inode = _MAPPED.unpack_from(frame, HEADER.size)
+    return LibraryMapped(ktime_ns, pid, start_ns, address, device, inode)
 
 
 def _payload(frame: bytes) -> dict[str, Any]:

@@ -8,6 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Programs that see a session object freed, or a new one made.
+_ENDING = frozenset(
+    (
+        "free_enter",
+        "boringssl_new_return",
+        "go_close_enter",
+        "rustls_seal_enter",
+        "rustls_open_enter",
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FileKey:
@@ -46,6 +57,11 @@ class StackPlan:
     hooks: tuple[Hook, ...]
     detail: str
     fallback: StackPlan | None = None
+
+    @property
+    def sees_ends(self) -> bool:
+        """Do the hooks tell when a session object's address may begin to name another one?"""
+        return any(hook.program in _ENDING for hook in self.hooks)
 
 
 @dataclass(frozen=True, slots=True)

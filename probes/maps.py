@@ -113,17 +113,19 @@ class BpfMap(Generic[Key, Value]):
             return False
         return True
 
-    def discard(self, key: Key) -> None:
-        """Remove an element that may be gone already."""
+    def discard(self, key: Key) -> bool:
+        """Remove an element that may be gone already; was it there?"""
         try:
             bpf_syscall.map_delete(self.descriptor, key)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
+            return False
+        return True
 
     def __iter__(self) -> Iterator[Key]:
         """Keys, as they are now; elements may come and go meanwhile."""
-        keys: list[Key] = []
+        keys: dict[bytes, Key] = {}  # the kernel begins anew where the last key vanished
         key: Key | None = None
         while True:
             following = self.key_type()
@@ -131,9 +133,9 @@ class BpfMap(Generic[Key, Value]):
                 bpf_syscall.map_next_key(self.descriptor, key, following)
             except OSError as error:
                 if error.errno == errno.ENOENT:
-                    return iter(keys)
+                    return iter(list(keys.values()))
                 raise
-            keys.append(following)
+            keys[bytes(following)] = following
             key = following
 
     def items(self) -> Iterator[tuple[Key, Value]]:

@@ -21,20 +21,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from probes.elf import ElfFile, NotElf
 from probes.hooks import FilePlan, Hook, StackPlan
+from probes.private_file import Unbelievable, cache_folder, read_private, write_private
 
-FOLDER_VARIABLE = "UNDERGLASS_CACHE_DIR"
-DEFAULT_FOLDER = Path("/var/cache/underglass")
 FILE_NAME = "hook-plans.json"
 MOST_ENTRIES = 20_000
-_LARGEST_BYTES = 64 << 20
 _PAGE = 4096
 _SAMPLES = 64
 _SOURCES = ("elf.py", "hooks.py", "resolvers")
@@ -42,7 +37,7 @@ _SOURCES = ("elf.py", "hooks.py", "resolvers")
 
 def default_path() -> Path:
     """Where the cache lies."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER) / FILE_NAME
+    return cache_folder() / FILE_NAME
 
 
 def resolvers_version() -> str:
@@ -116,6 +111,17 @@ class PlanCache:
             del self._entries[key]
             return False, None
 
+    def programs(self) -> list[str]:
+        """Names of the BPF programs that the plans which are kept call for."""
+        found: dict[str, None] = {}
+        for entry in self._entries.values():
+            try:
+                for stack in entry["stacks"] if entry else ():
+                    found |= {str(name): None for _, name, _ in stack["hooks"]}
+            except (KeyError, TypeError, ValueError):
+                continue  # a damaged plan, which `get` refuses too
+        return list(found)
+
     def put(self, path: str, plan: FilePlan | None, name: str = "") -> None:
         """Remember the plan of a file; None: it is no ELF file."""
         key = identity(path, name)
@@ -131,46 +137,19 @@ class PlanCache:
         """Write the file if anything was learned; a failure leaves the old one and a `reason`."""
         if not self._changed:
             return
-        folder = self._path.parent
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if refused := _refused(os.stat(folder, follow_symlinks=False), "folder"):
-                self.reason = refused
-                return
-            text = json.dumps({"version": self._version, "plans": self._entries})
-            descriptor, written = tempfile.mkstemp(prefix=FILE_NAME, dir=folder)  # mode 0600
-            try:
-                with open(descriptor, "w") as file:
-                    file.write(text)
-                os.replace(written, self._path)
-            except OSError:
-                with suppress(OSError):
-                    os.unlink(written)
-                raise
-        except OSError as error:
-            self.reason = f"{self._path}: {error.strerror}"
-            return
-        self._changed = False
+        text = json.dumps({"version": self._version, "plans": self._entries})
+        failure = write_private(self._path, text.encode())
+        if failure:
+            self.reason = failure
+        else:
+            self._changed = False
 
     def _load(self) -> str:
         try:
-            if refused := _refused(os.stat(self._path.parent, follow_symlinks=False), "folder"):
-                return refused
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return "no cache yet"
-        except OSError as error:
-            return f"{self._path}: {error.strerror}"
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if refused := _refused(status, "file"):
-                return refused
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
-                return f"{self._path} is no plan cache"
-            content = file.read()
-        try:
-            loaded = json.loads(content)
+            loaded = json.loads(read_private(self._path))
             version, plans = loaded["version"], loaded["plans"]
+        except Unbelievable as error:
+            return str(error)
         except (ValueError, KeyError, TypeError, RecursionError):
             return f"{self._path} is damaged"
         if version != self._version:
@@ -179,14 +158,6 @@ class PlanCache:
             return f"{self._path} is damaged"
         self._entries = plans
         return ""
-
-
-def _refused(status: os.stat_result, what: str) -> str:
-    if status.st_uid != os.geteuid():
-        return f"the cache's {what} belongs to another user"
-    if status.st_mode & 0o077:
-        return f"the cache's {what} is open to other users"
-    return ""
 
 
 def _encode(plan: FilePlan) -> dict[str, Any]:

@@ -30,19 +30,27 @@ def refused(status: os.stat_result, what: str) -> str:
     return ""
 
 
-def read_private(path: Path) -> bytes | None:
-    """The content of a file, or None when it is not there or not to be believed."""
+class Unbelievable(Exception):
+    """A file is not there, or not ours alone; the text says why."""
+
+
+def read_private(path: Path) -> bytes:
+    """The content of a file. Raises Unbelievable."""
     try:
-        if refused(os.stat(path.parent, follow_symlinks=False), "folder"):
-            return None
+        if reason := refused(os.stat(path.parent, follow_symlinks=False), "folder"):
+            raise Unbelievable(reason)
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if refused(status, "file") or not stat.S_ISREG(status.st_mode):
-                return None
-            return file.read() if status.st_size <= LARGEST_BYTES else None
-    except OSError:
-        return None
+    except FileNotFoundError as error:
+        raise Unbelievable("no cache yet") from error
+    except OSError as error:
+        raise Unbelievable(f"{path}: {error.strerror}") from error
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if reason := refused(status, "file"):
+            raise Unbelievable(reason)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_BYTES:
+            raise Unbelievable(f"{path} is no file of this cache")
+        return file.read()
 
 
 def write_private(path: Path, content: bytes) -> str:

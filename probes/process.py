@@ -4,8 +4,9 @@ In: control frames on a socket. Out: event frames on the same socket. It copies 
 When the socket's other end is gone it detaches and ends; when the reader is slow the rings fill
 and the kernel counts what it had to drop, so nothing here queues without bound.
 
-Order on the socket: data of a connection precedes its close, and data of a process its exit,
-because a lifecycle frame is forwarded only after all data produced before it.
+Order on the socket is that of the kernel's time: a program's start precedes its data, and data of a
+connection its close. Of the two rings the lifecycle's is read first, so all data that came before
+its frames are there when both are merged.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from probes import frames, libraries, procfs
@@ -42,6 +44,8 @@ COUNTERS_EVERY_S = 1.0
 SWEEP_EVERY_S = 0.5
 PLANS_AT_END_S = 2.0  # what a file holds that was used too briefly to be hooked is still told
 SEND_BYTES = 1 << 20
+MOST_VIEWS = 1024  # of one sendmsg(2), IOV_MAX
+ROUNDS_AT_END = 64  # of draining, should others go on producing
 CLAIM_SHARE = 1 / 8  # of the data ring in use: the reader is too slow
 YIELD_SHARE = 1 / 64
 
@@ -87,6 +91,20 @@ class ReaderPriority:
             self._set(polite=True)
 
 
+def _merged(data: Sequence[memoryview], lifecycle: deque[bytes]) -> list[bytes | memoryview]:
+    """Frames of both rings by the kernel's time; lifecycle frames later than all data stay."""
+    merged: list[bytes | memoryview] = []
+    for view in data:
+        while lifecycle and _time(lifecycle[0]) < _time(view):
+            merged.append(lifecycle.popleft())
+        merged.append(view)
+    return merged
+
+
+def _time(frame: bytes | memoryview) -> int:
+    return int.from_bytes(frame[8:16], "little")
+
+
 def peer_pid(connection: socket.socket) -> int:
     """The process at the other end of a Unix socket, as it was when the pair was made."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -108,7 +126,12 @@ class ProbeProcess:
 
     # Sending
 
-    def _send_views(self, views: Sequence[bytes | memoryview]) -> None:
+    def _send_views(self, views: Collection[bytes | memoryview]) -> None:
+        if len(views) > MOST_VIEWS:
+            parts = list(views)
+            for at in range(0, len(parts), MOST_VIEWS):
+                self._send_views(parts[at : at + MOST_VIEWS])
+            return
         total = sum(map(len, views))
         if not total:
             return
@@ -130,14 +153,15 @@ class ProbeProcess:
 
     # Draining
 
-    def _drain_data(self) -> int:
+    def _drain_data(self, lifecycle: deque[bytes]) -> int:
+        """Forward the data ring, with the lifecycle frames in between where they belong."""
         ring, until, moved = self._session.data_ring, self._session.data_ring.produced(), 0
         while True:
             views, position = ring.frames(until, SEND_BYTES)
             if views:
                 on_trial = self._session.attachments.trials
                 heard = self._hear(views) if on_trial else []
-                self._send_views(views)
+                self._send_views(_merged(views, lifecycle) if lifecycle else views)
                 self.send(*heard)
                 moved += len(views)
             ring.release(position)
@@ -158,39 +182,39 @@ class ProbeProcess:
 
     def drain(self) -> int:
         """Forward all that the rings hold; returns the number of frames. Raises ReaderGone."""
-        lifecycle = self._session.lifecycle_ring
-        until = lifecycle.produced()
-        moved = self._drain_data()
-        while True:
-            views, position = lifecycle.frames(until, LIFECYCLE_DRAIN_BYTES)
-            copies = [bytes(view) for view in views]
-            lifecycle.release(position)
-            if not copies:
-                return moved
-            moved += len(copies)
-            forwarded = [frame for frame in copies if frame[4] != frames.LIBRARY_MAPPED]
-            if forwarded:
-                self._send_views(forwarded)
-            self._react([frames.decode(frame) for frame in copies])
+        ring = self._session.lifecycle_ring
+        views, position = ring.frames(ring.produced(), LIFECYCLE_DRAIN_BYTES)
+        copies = [bytes(view) for view in views]
+        ring.release(position)
+        if any(frame[4] == frames.PROCESS_EXITED for frame in copies):
+            self._tell_traffic()  # of a process precedes its end
+        rest = deque(frame for frame in copies if frame[4] != frames.LIBRARY_MAPPED)
+        moved = self._drain_data(rest) + len(copies)
+        self._send_views(rest)
+        self._react([frames.decode(frame) for frame in copies])
+        return moved
 
     def _react(self, events: list[ProbeEvent]) -> None:
         """New programs and libraries may need hooks; a dead process's connections are closed."""
         suspects: dict[int, None] = {}
+        mapped = [event for event in events if isinstance(event, LibraryMapped)]
         for event in events:
             if isinstance(event, ProcessExecuted | LibraryMapped):
                 suspects[event.pid] = None
             elif isinstance(event, ProcessExited):
                 suspects.pop(event.pid, None)
-                self._session.forget(event.pid)
                 self._dead.add(event.pid)
         for pid in suspects:
             self.send(*self._session.hook_process(pid))
+        for event in mapped:
+            self.send(*self._session.mapped(event))
+        for pid in self._dead:
+            self._session.forget(pid)
 
     def _sweep(self) -> None:
         """Close what dead processes left open."""
         dead, self._dead = self._dead, set()
         if dead:
-            self._tell_traffic()  # it goes with them
             self._send_views(self._session.tables.sweep(dead))
 
     def _tell_traffic(self) -> None:
@@ -233,7 +257,8 @@ class ProbeProcess:
             session.ignore(ConnectionKey(*message["connection"]))
         elif operation == "ready":
             self.send(self._state("ready"))
-            self._reader = ReaderPriority(peer_pid(self._socket))
+            if message.get("polite", True) and self._reader is None:
+                self._reader = ReaderPriority(peer_pid(self._socket))
         elif operation == "stop":
             self._stopping = True
             if self._reader is not None:
@@ -265,7 +290,9 @@ class ProbeProcess:
             if now >= self._next_counters:
                 self._next_counters = now + COUNTERS_EVERY_S
                 self._tell_counters()
-        self.drain()
+        for _ in range(ROUNDS_AT_END):
+            if not self.drain():
+                break
         for library in self._session.finish_plans(PLANS_AT_END_S):
             self.send(library)
         self._sweep()

@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes.private_file import read_private, write_private
+from probes.private_file import Unbelievable, read_private, write_private
 
 FILE_NAME = "programs.json"
 _FORMAT = 1
@@ -58,11 +58,8 @@ def _compiler() -> str:
 
 def load_image(path: Path, key: str) -> ProgramImage | None:
     """The kept image, or None when there is none for this key."""
-    content = read_private(path)
-    if content is None:
-        return None
     try:
-        loaded = json.loads(content)
+        loaded = json.loads(read_private(path))
         if loaded["key"] != key:
             return None
         return ProgramImage(
@@ -73,7 +70,7 @@ def load_image(path: Path, key: str) -> ProgramImage | None:
                 for name, places in loaded["references"].items()
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (Unbelievable, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

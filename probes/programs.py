@@ -1,7 +1,9 @@
 """Loaded BPF programs: maps made, programs verified, probes attached.
 
 In: a `ProgramImage`, from the compiler or from the cache. Out: descriptors. Programs on libraries
-are loaded when the first hook needs them. All goes when the process ends.
+are loaded when the first hook needs them, or ahead of that in threads: the kernel takes up to
+0.15 s to verify one, too long for an agent that is about to make its first call. All goes when the
+process ends.
 """
 
 from __future__ import annotations
@@ -9,11 +11,15 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import threading
+from collections.abc import Iterable, Sequence
 
 from probes import bpf_syscall, maps
 from probes.bcc_bindings import ProgramsRejected, compile_programs
 from probes.private_file import cache_folder
 from probes.program_image import FILE_NAME, ProgramImage, image_key, load_image, save_image
+
+LOADING_THREADS = 4
 
 
 class Programs:
@@ -30,7 +36,9 @@ class Programs:
         self._image: ProgramImage = image
         self._maps: dict[str, int] = {}
         self._functions: dict[str, int] = {}
-        self._attached: set[int] = set()
+        self._attached: dict[int, int] = {}  # probes by descriptor
+        self._loading = threading.Lock()
+        self._gates: dict[str, threading.Lock] = {}  # one thread at a time loads a program
         try:
             for shape in image.maps:
                 self._maps[shape.name] = bpf_syscall.map_create(
@@ -59,6 +67,31 @@ class Programs:
 
     def load_function(self, name: str, kind: int = bpf_syscall.PROGRAM_KPROBE) -> int:
         """Load a program; returns its descriptor. Raises ProgramsRejected."""
+        with self._loading:
+            gate = self._gates.setdefault(name, threading.Lock())
+        with gate:
+            return self._load(name, kind)
+
+    def load_ahead(self, names: Iterable[str]) -> None:
+        """Load programs on libraries in threads; one that is refused is left for later."""
+        waiting = iter(tuple(names))
+        taking = threading.Lock()
+
+        def load() -> None:
+            while True:
+                with taking:
+                    name = next(waiting, None)
+                if name is None:
+                    return
+                try:
+                    self.load_function(name)
+                except ProgramsRejected:
+                    pass  # whoever needs it is told
+
+        for _ in range(min(LOADING_THREADS, os.cpu_count() or 1)):
+            threading.Thread(target=load, daemon=True).start()
+
+    def _load(self, name: str, kind: int) -> int:
         if name not in self._functions:
             code = self._image.programs.get(name)
             if code is None:
@@ -91,25 +124,31 @@ class Programs:
         except OSError as error:
             raise ProgramsRejected(f"tracepoint {category}/{name}: {error}") from error
 
-    def attach_uprobe(self, path: str, offset: int, function: str, *, at_return: bool) -> int:
-        """Attach to a file offset of an executable or library, for every process.
+    def attach_uprobes(
+        self, path: str, offsets: Sequence[int], function: str, *, at_return: bool
+    ) -> list[int]:
+        """Attach to offsets of an executable or library, for every process.
 
-        Returns the descriptor that keeps it attached. Raises OSError with the kernel's reason,
+        Returns the descriptors that keep it attached. Raises OSError with the kernel's reason,
         or ProgramsRejected.
         """
         program = self.load_function(function)
         try:
-            attached = bpf_syscall.uprobe_open(path, offset, program, at_return=at_return)
+            opened = bpf_syscall.uprobes_open(path, offsets, program, at_return=at_return)
         except OSError as error:
-            raise OSError(error.errno, f"{path}+{offset:#x}: {error.strerror}") from error
-        self._attached.add(attached)
-        return attached
+            places = ", ".join(f"{offset:#x}" for offset in offsets)
+            raise OSError(error.errno, f"{path}+{places}: {error.strerror}") from error
+        self._attached |= opened
+        return list(opened)
 
-    def detach_uprobe(self, descriptor: int) -> None:
-        """Take one probe out."""
-        if descriptor in self._attached:
-            self._attached.discard(descriptor)
-            os.close(descriptor)
+    def detach_uprobes(self, descriptors: Iterable[int]) -> None:
+        """Take probes out. The kernel waits at each, a tenth of a second and more: together."""
+        ours = [one for one in descriptors if self._attached.pop(one, None)]
+        closing = [threading.Thread(target=os.close, args=(one,)) for one in ours]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
 
     def chain(self, table: str, function: str) -> None:
         """Let a raw tracepoint program be called through slot 0 of a program array."""
@@ -120,4 +159,4 @@ class Programs:
     @property
     def attached(self) -> int:
         """How many uprobes are attached."""
-        return len(self._attached)
+        return sum(self._attached.values())

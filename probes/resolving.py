@@ -45,6 +45,10 @@ class PlanSource:
         """Become readable when a child has an answer; pass them to `collect`."""
         return list(self._jobs)
 
+    def programs(self) -> list[str]:
+        """Names of the BPF programs that known plans call for."""
+        return self._cache.programs()
+
     def waits_for(self, pid: int) -> bool:
         """Is a file of this process still being looked into?"""
         return any(pid in job.waiting for job in self._jobs.values())

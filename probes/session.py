@@ -16,7 +16,14 @@ from pathlib import Path
 
 from probes import btf, libraries, maps, procfs
 from probes.attachments import Attachments
-from probes.events import ConnectionKey, ConnectionOpened, LibrarySeen, PlainData, ProcessTraffic
+from probes.events import (
+    ConnectionKey,
+    ConnectionOpened,
+    LibraryMapped,
+    LibrarySeen,
+    PlainData,
+    ProcessTraffic,
+)
 from probes.freezer import Freezer
 from probes.hearing import Hearing
 from probes.hooks import FileKey, FilePlan
@@ -38,7 +45,7 @@ SOURCES = (
 )
 RAW_TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_exit")
 DATA_RING_PAGES = 8192  # 32 MiB
-LIFECYCLE_RING_PAGES = 1024  # 4 MiB
+LIFECYCLE_RING_PAGES = 4096  # 16 MiB: an exec takes some 9 KiB until it is read
 CONNECTIONS = 65536
 TARGET_FOLLOW = 1
 LIFECYCLE_DRAIN_BYTES = 4 << 20
@@ -85,6 +92,7 @@ class ProbeSession:
         self.tables = KernelTables(self._programs)
         self.attachments = Attachments(self._programs)
         self.plans = PlanSource(PlanCache())
+        programs.load_ahead(self.plans.programs())
         self._freezer: Freezer | None = None
         self._targets = programs.table("targets", c_uint32, c_uint32)
         self._excluded = programs.table("excluded", c_uint32, c_uint32)
@@ -155,9 +163,7 @@ class ProbeSession:
         except OSError:
             return []
         key = libraries.key_of(path, status)
-        if key in self.attachments and not self.attachments.is_outdated(key, status):
-            self._know(key, status)
-        else:
+        if not self.attachments.is_unchanged(key, status):
             try:
                 file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except OSError:
@@ -169,6 +175,8 @@ class ProbeSession:
                 self._attach(key, path, file, plan)
             finally:
                 os.close(file)
+        elif self.attachments.was_touched(key, status):
+            self._know(key, status)
         return self.attachments.announce(key, path, pid)
 
     def _attach(self, key: FileKey, path: str, file: int, plan: FilePlan | None) -> None:
@@ -193,6 +201,11 @@ class ProbeSession:
         ]
         self._wake_if_ready(pid)
         return seen
+
+    def mapped(self, event: LibraryMapped) -> list[LibrarySeen]:
+        """A file that a process has mapped, which may be gone by now: known files are told all
+        the same, under the name that another process has for them."""
+        return self.attachments.announce_mapped(event.device, event.inode, event.pid)
 
     def finish_plan(self, descriptor: int) -> list[LibrarySeen]:
         """Take the answer of a child that looked into a file (see `plans.descriptors`)."""
@@ -247,6 +260,8 @@ class ProbeSession:
     def listen(self) -> tuple[list[ProcessTraffic], list[LibrarySeen]]:
         """Traffic that changed, and files whose probes were put in anew because TLS records
         flow in a process whose hooked library hands over no plaintext."""
+        if self._freezer is not None:
+            self._freezer.renew()
         changed, deaf = self._hearing.check(self.tables.traffic())
         renewed = []
         for pid in deaf:

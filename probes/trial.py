@@ -77,9 +77,18 @@ class Trials:
         self._failures[subject] += not believed
         if not believed and self._failures[subject] < MOST_FAILURES:
             return None
+        self._end(subject)
+        return Verdict(*subject, believed=believed)
+
+    def _end(self, subject: tuple[FileKey, str]) -> None:
         del self._failures[subject], self._since[subject]
         self._waiting = {key: other for key, other in self._waiting.items() if other != subject}
-        return Verdict(*subject, believed=believed)
+
+    def abandon(self, file: FileKey) -> None:
+        """A file's hooks are taken out undecided."""
+        for subject in [one for one in self._failures if one[0] == file]:
+            self._end(subject)
+        self._waiting = {key: one for key, one in self._waiting.items() if one[0] != file}
 
     def forget(self, pid: int) -> None:
         """A process ended; what its connections would have said is not known."""

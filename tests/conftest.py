@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+collect_ignore = ["agents"]  # collected when they are named: make test-agents
 
 
 @cache
@@ -22,6 +23,15 @@ def _why_no_probes() -> str | None:
     except BccUnavailable as error:
         return str(error)
     return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that take long are left to `make soak`."""
+    if os.environ.get("UNDERGLASS_SOAK"):
+        return
+    long = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

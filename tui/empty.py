@@ -79,9 +79,7 @@ def _libraries(not_hooked: tuple[Row, ...]) -> str:
 def _waiting(table: Table, snapshot: Snapshot) -> tuple[str, str]:
     capture = snapshot.capture
     assert capture is not None
-    libraries = (
-        f"{snapshot.hooked} TLS stack{' is' if snapshot.hooked == 1 else 's are'} hooked"
-    )
+    libraries = f"{snapshot.hooked} TLS stack{' is' if snapshot.hooked == 1 else 's are'} hooked"
     events = snapshot.losses.captured_events
     seen = "nothing was captured from it yet" if not events else f"{events:,} events were captured"
     if capture.ended_at is not None or snapshot.source == "file":

@@ -49,3 +49,14 @@ def command_argument(function: _F) -> _F:
 
 
 COMMAND_SETTINGS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+
+
+def freeze_option(function: _F) -> _F:
+    """`--freeze`."""
+    return click.option(
+        "--freeze",
+        is_flag=True,
+        help="Stop a program or library that was never seen before until it is hooked, once for "
+        "each file (milliseconds; up to a second for an executable of hundreds of megabytes), so "
+        "that nothing of it is missed.",
+    )(function)

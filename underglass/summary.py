@@ -29,6 +29,7 @@ class Summary:
     incomplete: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    without_usage: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
     tool_calls: int = 0
@@ -49,8 +50,9 @@ class Summary:
             self.tool_calls += call.tool_call_count
             self.input_tokens += call.input_tokens or 0
             self.output_tokens += call.output_tokens or 0
+            self.without_usage += call.input_tokens is None and call.status != "error"
             self.cost_usd += call.cost_usd or 0.0
-            self.unpriced += call.cost_source == "unpriced"
+            self.unpriced += call.cost_usd is None and call.status != "error"
         self.programs += sum(bool(row.argv and row.ended_ns) for row in batch.processes)
         for row in batch.health:
             counter = "lost_bytes" if row.counter == "truncated_bytes" else row.counter
@@ -92,9 +94,13 @@ class Summary:
             parts.append(f"{self.errors} failed")
         if self.incomplete:
             parts.append(f"{self.incomplete} incomplete")
-        parts.append(f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out")
-        unpriced = f" + {self.unpriced} unpriced calls" if self.unpriced else ""
-        parts += [f"${self.cost_usd:.4f}{unpriced}", f"{self.tool_calls} tool calls"]
+        if not self.calls or self.without_usage < self.calls:
+            parts.append(f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out")
+        if self.without_usage:
+            parts.append(f"{self.without_usage} calls without token counts")
+        priced = f"${self.cost_usd:.4f}" if not self.calls or self.unpriced < self.calls else ""
+        unpriced = f"{self.unpriced} unpriced calls" if self.unpriced else ""
+        parts += [" + ".join(filter(None, (priced, unpriced))), f"{self.tool_calls} tool calls"]
         parts += [f"{self.programs} programs run", f"{self.captured_bytes:,} bytes captured"]
         parts.append(f"{self.lost_bytes:,} bytes lost")
         lines = [", ".join(parts)]

@@ -44,6 +44,7 @@ class Watch:
     pids: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     everything: bool = False
+    freeze: bool = False
     seconds: float | None = None
 
 
@@ -156,6 +157,12 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
         if capture.recording_failure is not None:
             _complain(capture.recording_failure)
             summary.recording_failed = True
+        if redactor.blanked_bytes:
+            print(
+                f"underglass: {redactor.blanked_bytes:,} bytes of HTTP/2 were zeroed in the"
+                " recording, as credentials in them could not be told",
+                file=sys.stderr,
+            )
         summary.probe_died = capture.probe_died
         summary.exit_code = held.exit_code or 0 if held is not None else 0
     finally:
@@ -167,6 +174,8 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
 
 
 def _request_targets(what: Watch, probe: ProbeClient, held: HeldCommand | None) -> None:
+    if what.freeze:
+        probe.control("freeze_unknown")
     if held is not None:
         for path in programs_of(held.command):
             probe.control("hook", path=path)

@@ -94,6 +94,7 @@ BPF_TABLE("lru_hash", struct file_name, u32, known_files, 16384);
 /* Unknown programs and libraries may be stopped until they are hooked; opt-in. */
 BPF_ARRAY(freeze_unknown, u32, 1);
 BPF_HASH(frozen, u32, u64, 1024); /* pid -> ktime */
+#define SIGCONT 18
 #define SIGSTOP 19
 
 static __always_inline void freeze_if_unknown(u32 pid, struct file_name *name) {
@@ -101,8 +102,10 @@ static __always_inline void freeze_if_unknown(u32 pid, struct file_name *name) {
     u32 *enabled = freeze_unknown.lookup(&zero);
     if (!enabled || !*enabled || known_files.lookup(name))
         return;
+    /* It stops when it leaves the kernel. In this order nobody can take it for woken before the
+     * signal is sent. */
+    bpf_send_signal(SIGSTOP);
     u64 now = bpf_ktime_get_ns();
     if (frozen.update(&pid, &now))
-        return; /* nobody would wake it */
-    bpf_send_signal(SIGSTOP);
+        bpf_send_signal(SIGCONT); /* nobody would wake it */
 }

@@ -219,6 +219,13 @@ int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx) {
     return 0;
 }
 
+struct ended_process {
+    u64 start_ns;
+    u32 pid;
+    u32 reserved;
+};
+BPF_TABLE("lru_hash", struct ended_process, u8, ended, 4096);
+
 int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx) {
     u64 id = bpf_get_current_pid_tgid();
     u32 pid = id >> 32;
@@ -228,19 +235,25 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx) {
     sealed_halves.delete(&id);
     receivers.delete(&id);
     transfers.delete(&id);
-    if ((u32)id != pid || !in_scope(pid))
+    /* A process ends with its last thread. The first may be gone long before, also because another
+     * one executed a program and took its place. */
+    u64 task = ctx->args[0];
+    if (!in_scope(pid) || kernel_u32(kernel_u64(task + TASK_SIGNAL) + SIGNAL_LIVE))
         return 0;
+    struct ended_process process = {.start_ns = process_start_ns(task), .pid = pid};
+    u8 yes = 1;
+    if (ended.insert(&process, &yes))
+        return 0; /* several threads went at the same time */
     targets.delete(&pid);
     record_users.delete(&pid);
     frozen.delete(&pid);
-    u64 task = ctx->args[0];
     struct process_exited *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
     if (!event) {
         count(COUNT_PROCESS_LOST_EVENTS, 1);
         return 0;
     }
     HEAD(event, FRAME_PROCESS_EXITED);
-    event->start_ns = process_start_ns(task);
+    event->start_ns = process.start_ns;
     event->pid = pid;
     event->exit_code = kernel_u32(task + TASK_EXIT_CODE);
     lifecycle_ring.ringbuf_submit(event, 0);

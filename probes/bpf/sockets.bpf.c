@@ -72,6 +72,8 @@ struct library_mapped {
     u32 pid;
     u32 reserved;
     u64 address;
+    u64 device; /* as the kernel encodes it */
+    u64 inode;
 };
 
 #define SHAPE_NONE 0
@@ -97,10 +99,11 @@ static __always_inline u32 shape_of(u64 buffer, u64 length) {
     if (length < 4)
         return SHAPE_NONE;
     switch (head.word) {
-    case 0x20544547: /* "GET " */
     case 0x54534f50: /* "POST" */
+    case 0x44414548: /* "HEAD", which git prints too */
+        return length > 4 && b[4] == ' ' ? SHAPE_HTTP : SHAPE_NONE;
+    case 0x20544547: /* "GET " */
     case 0x20545550: /* "PUT " */
-    case 0x44414548: /* "HEAD" */
     case 0x43544150: /* "PATC" */
     case 0x454c4544: /* "DELE" */
     case 0x4954504f: /* "OPTI" */
@@ -311,6 +314,8 @@ static __always_inline int mapped(u64 regs, u32 pid, s64 address) {
     event->pid = pid;
     event->reserved = 0;
     event->address = address;
+    event->device = name.device;
+    event->inode = name.number;
     lifecycle_ring.ringbuf_submit(event, 0);
     count(COUNT_PROCESS_EVENTS, 1);
     return 0;
@@ -433,7 +438,10 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     struct addresses addresses = {};
     addresses_of(sock, family, &addresses);
     u32 source = channel ? SOURCE_CHANNEL : SOURCE_SOCKET;
-    struct connection *connection = connection_of(&key, source, call.fd, 0, &addresses);
+    /* A channel's two ends may classify it at the same time: the side that makes the entry is the
+     * one that is followed, and stands in the place of the descriptor. */
+    s32 fd = channel ? call.direction & 1 : call.fd;
+    struct connection *connection = connection_of(&key, source, fd, 0, &addresses);
     if (!connection) {
         count_of(source, COUNT_LOST_BYTES_TABLE, call.total);
         return 0;
@@ -445,7 +453,8 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
             endpoint->end[role] = tgid;
             announce_end(&key, connection->epoch, role, call.fd, family ? 2 : 1);
         }
-        if (direction != (state == STATE_WRITTEN_CHANNEL ? WRITE : READ))
+        endpoint->state = connection->fd == WRITE ? STATE_WRITTEN_CHANNEL : STATE_READ_CHANNEL;
+        if (direction != connection->fd)
             return 0;
         direction = WRITE;
     }
@@ -484,9 +493,11 @@ int on_sys_enter_close(struct close_call *args) {
     struct endpoint *endpoint = endpoints.lookup(&channel);
     if (endpoint) {
         u32 owner = endpoint->state == STATE_READ_CHANNEL ? READ : WRITE;
-        if (endpoint->end[owner] == tgid || endpoint->state == STATE_UNKNOWN) {
-            close_connection(&channel);
+        if (endpoint->state == STATE_UNKNOWN) {
             endpoints.delete(&channel);
+        } else if (endpoint->end[owner] == tgid) {
+            close_connection(&channel);
+            endpoint->state = STATE_DISMISSED; /* what is in it still will be read */
         }
     }
     if (file.kind != S_IFSOCK)

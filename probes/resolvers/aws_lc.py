@@ -20,6 +20,7 @@ from collections.abc import Iterable
 
 from probes.elf import ElfFile
 from probes.hooks import Hook, StackPlan
+from probes.resolvers import x86
 from probes.resolvers.error_sites import ErrorSite, error_sites
 from probes.resolvers.functions import Function, Functions, probe_point
 from probes.resolvers.scan import find_all, strings
@@ -109,11 +110,4 @@ def _functions(sites: list[ErrorSite], functions: Functions) -> dict[int, Functi
 def _calls(elf: ElfFile, caller: Function, callee: Function) -> bool:
     """Does a function call (or end in a jump to) another?"""
     code = elf.data[caller.start : caller.end]
-    for opcode in (b"\xe8", b"\xe9"):
-        at = code.find(opcode)
-        while at >= 0:
-            distance = int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
-            if caller.start + at + 5 + distance == callee.start:
-                return True
-            at = code.find(opcode, at + 1)
-    return False
+    return any(caller.start + target == callee.start for _, target in x86.calls(code, b"\xe8\xe9"))

@@ -16,6 +16,7 @@ import re
 
 from probes.elf import ElfFile
 from probes.hooks import Hook, StackPlan
+from probes.resolvers import x86
 from probes.resolvers.functions import Function, Functions, probe_point
 from probes.resolvers.scan import find_all, references, whole_strings
 
@@ -102,12 +103,8 @@ def _takes_flags(elf: ElfFile, write: Function, callers: set[Function | None]) -
 def _passes_flags(elf: ElfFile, caller: Function, write: Function) -> bool | None:
     """Where SSL_write puts the address of its length: fifth (True) or fourth argument."""
     code = elf.data[caller.start : caller.end]
-    at = code.find(b"\xe8")
-    while at >= 0:
-        target = caller.start + at + 5
-        target += int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
-        if target == write.start:
+    for at, target in x86.calls(code):
+        if caller.start + target == write.start:
             fifth, fourth = _LOCAL_IN_R8.search(code, 0, at), _LOCAL_IN_RCX.search(code, 0, at)
             return None if bool(fifth) == bool(fourth) else bool(fifth)
-        at = code.find(b"\xe8", at + 1)
     return None

@@ -166,6 +166,18 @@ def branch_target(code: bytes, at: int) -> int | None:
     return None
 
 
+def calls(code: bytes, opcodes: bytes = b"\xe8") -> Iterator[tuple[int, int]]:
+    """Where `call rel32` may be, and where it would lead, without following the code before it.
+
+    Offsets in `code`. With 0xe9 among the opcodes also `jmp rel32`.
+    """
+    for opcode in opcodes:
+        at = code.find(opcode)
+        while 0 <= at <= len(code) - 5:
+            yield at, at + 5 + int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
+            at = code.find(opcode, at + 1)
+
+
 def is_conditional_jump(code: bytes, at: int = 0) -> bool:
     """`jcc rel8` or `jcc rel32`?"""
     return code[at] & 0xF0 == 0x70 or (code[at] == 0x0F and code[at + 1] & 0xF0 == 0x80)

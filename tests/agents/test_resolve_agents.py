@@ -1,6 +1,5 @@
 """Hook points in the stripped programs of real agents, where a folder of them is given."""
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,8 @@ from probes.elf import ElfFile, NotElf
 from probes.hooks import StackPlan
 from probes.resolvers import aws_lc, boringssl, openssl_static
 from probes.resolvers.scan import find_all
+from tests.agents.agents import AGENTS_DIR
 
-FOLDER = os.environ.get("UNDERGLASS_AGENTS_DIR", "")
 SMALLEST_BYTES = 20 << 20
 LONGEST_S = 2.0  # of processor time
 X86_64 = (62).to_bytes(2, "little")
@@ -23,7 +22,7 @@ WRITES = {"boringssl_write_enter", "write_ex_enter", "write_ex2_enter", "aead_se
 
 def programs() -> Iterator[Path]:
     seen = set()
-    for path in sorted(Path(FOLDER).rglob("*")) if FOLDER else ():
+    for path in sorted(AGENTS_DIR.rglob("*")):
         if not path.is_file() or path.is_symlink() or path.stat().st_size < SMALLEST_BYTES:
             continue
         key = path.stat().st_ino
@@ -33,7 +32,9 @@ def programs() -> Iterator[Path]:
                 yield path
 
 
-@pytest.fixture(scope="module", params=list(programs()), ids=lambda path: str(path)[len(FOLDER) :])
+@pytest.fixture(
+    scope="module", params=list(programs()), ids=lambda path: str(path.relative_to(AGENTS_DIR))
+)
 def program(request: pytest.FixtureRequest) -> Iterator[ElfFile]:
     path: Path = request.param
     path.read_bytes()  # what is measured is the search, not the disk

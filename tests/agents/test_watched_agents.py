@@ -1,89 +1,51 @@
-"""Real, unmodified agents under real probes: all of their model traffic, and the agents as ever.
+"""Real agents under `underglass run`, started as users do: calls, tools and programs equal the
+stand-in's ledger, and the agents do what they do unwatched.
 
-In: agents that are installed (see `agents`). Three ways of meeting one: never seen before and
-stopped until it is hooked; never seen before and started as its user does, through whatever
-launcher it has; seen before and started by something that names nothing.
+Nothing is stopped. An agent that was never seen before is found through its launcher; one that
+was, whatever starts it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from probes.events import Source
-from probes.plan_cache import FOLDER_VARIABLE
-from tests.agents.agents import MARK, Installed, Run, installed, outline
-from tests.e2e.conftest import APIS, UNDERGLASS, Watched, assert_equals_ledger
-from tests.e2e.raw_capture import RawConnection, RawProbe
-from underglass.demo.ledger import ConnectionRecord, LedgerRecord
+from probes import procfs
+from probes.plan_cache import FILE_NAME, PlanCache
+from probes.private_file import FOLDER_VARIABLE
+from probes.resolvers import resolve
+from tests.agents.runs import CALLING, LONGEST_S, ROWS, Account, Row, account
+from tests.e2e.conftest import APIS, UNDERGLASS, Watched, assert_equals_ledger, wait_for
 from underglass.demo.standin import StandIn
+from underglass.watching import programs_of
 
 pytestmark = [pytest.mark.privileged, pytest.mark.timeout(300)]
-LONGEST_S = 120
-HTTP2_AGENTS = frozenset(("codex",))  # the others offer HTTP/1.1 alone
 MARKING = ["cat", "mark.txt"]  # the last program of the shell command that the model asks for
+_PR_SET_CHILD_SUBREAPER = 36
 
 
-@dataclass(frozen=True)
-class Row:
-    """An agent, and whether the stand-in offers HTTP/2 to it: off or auto."""
-
-    agent: Installed
-    http2: str
-
-    def __str__(self) -> str:
-        return f"{self.agent.folder.name}-http2-{self.http2}"
-
-
-ROWS = [
-    Row(agent, http2)
-    for agent in installed()
-    for http2 in (("off", "auto") if agent.case.name in HTTP2_AGENTS else ("off",))
-]
-CALLING = [row for row in ROWS if row.http2 == "off"]
+@pytest.fixture(autouse=True)
+def removal() -> Iterator[None]:
+    """Waits until the probes of a run are gone: for seconds after it the kernel takes them out
+    and lets nobody else put any in, and the next test is not about that."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = set(procfs.descendants(os.getpid()))
+    yield
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    left = set(procfs.descendants(os.getpid())) - before
+    wait_for(lambda: all(map(_gone, left)), f"the end of {left}")
 
 
-@dataclass(frozen=True)
-class Account:
-    """What the stand-in says of one run, and how the agent ended."""
-
-    ledger: list[LedgerRecord]
-    connections: list[ConnectionRecord]
-    exit_code: int
-    marked: bool
-    said: bool
-
-    def like(self, other: Account) -> bool:
-        """Did the agent do the same in both runs?"""
-        mine, others = (
-            (one.exit_code, one.marked, one.said, outline(one.ledger)) for one in (self, other)
-        )
-        return mine == others
-
-
-def account(server: StandIn, run: Run, exit_code: int, stdout: str) -> Account:
-    """Ends the stand-in, so that its books are whole."""
-    server.stop()
-    mark = run.work / "mark.txt"
-    return Account(
-        server.ledger(),
-        [record for record in server.connections() if record.received_bytes],
-        exit_code,
-        mark.exists() and mark.read_text() == MARK,
-        "The mark is in mark.txt." in stdout,
-    )
-
-
-def unwatched(row: Row, directory: Path) -> Account:
-    with StandIn("agents", directory / "standin", http2=row.http2) as server:
-        run = row.agent.prepare(directory, server)
-        done = run.go(LONGEST_S)
-        return account(server, run, done.returncode, done.stdout)
+def _gone(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return True
 
 
 def watched(
@@ -132,61 +94,6 @@ def assert_all_seen(row: Row, watched: Watched, books: Account) -> None:
     assert programs.count(MARKING) == 1
 
 
-@pytest.fixture(scope="module")
-def freezing_probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawProbe]:
-    """A probe process that knows no file yet."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("plans")))
-        with RawProbe(freeze=True) as probe:
-            yield probe
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Row], Account]:
-    """How a run goes when nobody watches; once a row."""
-    done: dict[str, Account] = {}
-
-    def run(row: Row) -> Account:
-        if str(row) not in done:
-            done[str(row)] = unwatched(row, tmp_path_factory.mktemp("alone"))
-        return done[str(row)]
-
-    return run
-
-
-def speaking(connections: list[RawConnection]) -> list[RawConnection]:
-    return [one for one in connections if one.read or one.written]
-
-
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_every_byte_of_every_connection(
-    row: Row,
-    freezing_probe: RawProbe,
-    alone: Callable[[Row], Account],
-    tmp_path: Path,
-) -> None:
-    with StandIn("agents", tmp_path / "standin", http2=row.http2) as server:
-        run = row.agent.prepare(tmp_path, server)
-        result = freezing_probe.watch(
-            run.command, run.environment, cwd=run.work, timeout_s=LONGEST_S
-        )
-        books = account(server, run, result.exit_code, result.stdout.decode())
-    assert books.exit_code == 0, result.stderr.decode("utf-8", "replace")[-2000:]
-    assert {record.http_version for record in books.connections} == (
-        {"2"} if row.http2 == "auto" and alone(row).connections[0].http_version == "2" else {"1.1"}
-    )
-    captured = speaking(
-        [one for one in result.connections.values() if one.source is not Source.CHANNEL]
-    )
-    assert sorted(one.digests for one in captured) == sorted(
-        (record.received_sha256, record.sent_sha256) for record in books.connections
-    )
-    assert len({one.source for one in captured}) == 1
-    assert all(one.gaps == 0 for one in captured)
-    assert not {name: n for name, n in result.counters.items() if "lost" in name and n}
-    assert books.like(alone(row))
-
-
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_never_seen_before_and_started_by_its_launcher(
     row: Row, alone: Callable[[Row], Account], tmp_path: Path
@@ -197,17 +104,23 @@ def test_never_seen_before_and_started_by_its_launcher(
     assert books.like(alone(row))
 
 
+def know(command: Sequence[str], cache: Path) -> None:
+    """What an earlier run would have found out about an agent's programs."""
+    cache.mkdir(mode=0o700)
+    plans = PlanCache(cache / FILE_NAME)
+    for path in programs_of(command):
+        plans.put(path, resolve(path))
+    plans.save()
+
+
 @pytest.mark.parametrize("row", CALLING, ids=str)
 def test_seen_before_and_started_by_a_shell(
     row: Row, alone: Callable[[Row], Account], tmp_path: Path
 ) -> None:
     """The shell names no file: what was found out about it earlier must do."""
-    watched(row, tmp_path / "cold", tmp_path / "plans")
-    assert (tmp_path / "plans").stat().st_mode & 0o77 == 0
-    assert os.listdir(tmp_path / "plans") == ["hook-plans.json"]
-    seen, books = watched(
-        row, tmp_path / "warm", tmp_path / "plans", through=("sh", "-c", '"$0" "$@"; exit $?')
-    )
+    know(row.agent.case.command(row.agent.folder, ""), tmp_path / "plans")
+    shell = ("sh", "-c", '"$0" "$@"; exit $?')
+    seen, books = watched(row, tmp_path / "warm", tmp_path / "plans", shell)
     assert books.exit_code == 0, seen.stderr[-2000:]
     assert_all_seen(row, seen, books)
     assert books.like(alone(row))

@@ -158,28 +158,30 @@ def test_a_program_that_began_under_capture_is_no_older_process() -> None:
 # Handles that are used again
 
 
-def resolved(pid: int = AGENT, method: str = "openssl_static") -> bytes:
+def found(source: Source, *, sees_ends: bool) -> bytes:
+    stack = source.name.lower()
     return frames.encode(
-        LibrarySeen(1, "/opt/a.node", "b", "openssl", "on_trial", method, "", (pid,))
+        LibrarySeen(1, "/opt/a.node", "b", stack, "hooked", "", "", (AGENT,), sees_ends)
     )
 
 
 @pytest.mark.parametrize(
-    ("source", "method", "kept"),
+    ("source", "sees_ends", "kept"),
     [
-        (Source.BORINGSSL, "symbols", True),
-        (Source.OPENSSL, "openssl_static", True),
-        (Source.OPENSSL, "symbols", False),
+        (Source.BORINGSSL, False, True),
+        (Source.BORINGSSL, True, False),
+        (Source.OPENSSL, False, True),
+        (Source.OPENSSL, True, False),
     ],
 )
 def test_a_handle_without_a_close_to_see_is_not_ignored_for_good(
-    source: Source, method: str, kept: bool
+    source: Source, sees_ends: bool, kept: bool
 ) -> None:
     ignored: list[ConnectionKey] = []
     wire = Sourced(source)
     other_traffic(EXCHANGES_BEFORE_IGNORING + 1, wire)
     wire.sends(REQUEST).receives(RESPONSE)
-    begin = [executed(AGENT, 1, [b"agent"]), resolved(method=method)]
+    begin = [executed(AGENT, 1, [b"agent"]), found(source, sees_ends=sees_ends)]
     rows = run([*begin, *wire.closes().frames], ignored=ignored)[1]
     assert (ignored == []) is kept
     assert len(rows["calls"]) == kept

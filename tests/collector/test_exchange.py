@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.exchange import Exchange, HttpConnection, HttpCounters
+from collector.origin import Origin
 from probes.events import Direction
 from tests.collector.http.transcripts import pieces
 from tests.frames import CONNECTION, chunked_response, http_request, http_response
@@ -72,10 +73,10 @@ class Log:
 class Capture:
     """A connection under test; counts every byte that it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Origin = Origin()) -> None:  # noqa: B008
         self.log = Log()
         self.counters = HttpCounters()
-        self.connection = HttpConnection(CONNECTION, self.log, self.counters)
+        self.connection = HttpConnection(CONNECTION, self.log, self.counters, origin)
         self.fed_bytes = 0
         self.at = 0
 

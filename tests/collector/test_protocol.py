@@ -115,6 +115,15 @@ def test_too_many_bytes_are_no_http() -> None:
     assert capture.counters.undecoded_bytes == {"not_http": capture.fed_bytes}
 
 
+def test_a_long_answer_that_was_under_way_is_waited_out() -> None:
+    capture = Capture(Origin(ran_before=True))
+    while capture.fed_bytes <= 4 * SEARCH_BYTES:
+        capture.receives(b"the middle of a long answer" * 1000)
+    capture.sends(post("a")).receives(reply("A"))
+    assert capture.connection.verdict == "client"
+    assert capture.counters.joined_late_connections == 1
+
+
 def test_too_many_turns_are_no_http() -> None:
     capture = Capture()
     for turn in range(SEARCH_TURNS // 2):

@@ -100,7 +100,7 @@ class RawProbe:
             self._probe.control("freeze_unknown")
         for path in hook:
             self._probe.control("hook", path=os.path.realpath(path))
-        self._probe.control("ready")
+        self._probe.control("ready", polite=False)
         self._until(lambda event: isinstance(event, ProbeState), [])
 
     def __enter__(self) -> RawProbe:
@@ -112,6 +112,14 @@ class RawProbe:
     @property
     def pid(self) -> int:
         return self._probe.pid
+
+    def has_ended(self) -> bool:
+        """Is the probe process gone? A zombie is."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except FileNotFoundError:
+            return True
+        return stat.rpartition(")")[2].split()[0] == "Z"
 
     def control(self, operation: str, **arguments: object) -> None:
         self._probe.control(operation, **arguments)
@@ -167,7 +175,7 @@ class RawProbe:
             )
             assert process.stdin is not None
             self._probe.control("follow_held", pid=process.pid)
-            self._probe.control("ready")
+            self._probe.control("ready", polite=False)
             events = self._until(lambda event: isinstance(event, ProbeState), [])
             with process.stdin as hold:
                 hold.write(b"g")

@@ -118,6 +118,18 @@ def wheel(library: str) -> Command:
     return command
 
 
+def stripped_baseten(server: StandIn, directory: Path) -> list[str]:
+    """OpenSSL 3 inside a Python module, stripped; the module also holds a rustls of which nothing
+    is called."""
+    import baseten_performance_client
+
+    installed = Path(baseten_performance_client.__file__).parent
+    copy = directory / "modules" / installed.name
+    shutil.copytree(installed, copy)
+    subprocess.run(["strip", "--strip-all", *copy.glob("*.so")], check=True)
+    return ["env", f"PYTHONPATH={copy.parent}", *wheel("baseten")(server, directory)]
+
+
 def built(directory: Path, name: str, *command: str) -> str:
     """A program that is compiled once a machine."""
     folder = ROOT / ".venv" / "programs"
@@ -180,6 +192,7 @@ ROWS = (
     Row("pycurl-private-libssl", Source.OPENSSL, wheel("pycurl"), frozen=True),
     Row("pyopenssl-static-in-so", Source.OPENSSL, wheel("pyopenssl"), frozen=True),
     Row("node", Source.OPENSSL, javascript(node())),
+    Row("stripped-openssl-in-so", Source.OPENSSL, stripped_baseten, frozen=True),
     Row("curl-cffi-exported-boringssl", Source.BORINGSSL, wheel("curl_cffi"), frozen=True),
     Row("curl-cffi-http2", Source.BORINGSSL, wheel("curl_cffi_http2"), http="2", frozen=True),
     Row("rnet-stripped-boringssl", Source.BORINGSSL, wheel("rnet"), http="2", frozen=True),

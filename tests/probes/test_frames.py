@@ -51,7 +51,8 @@ from tests.frames import (
 IPV4 = SocketAddresses("127.0.0.1", 40000, "192.0.2.1", 443)
 IPV6 = SocketAddresses("::1", 40000, "2001:db8::1", 8443)
 CHANNEL = ConnectionKey(0, 0, 4711, 9)
-MAPPED = frame(frames.LIBRARY_MAPPED, frames._MAPPED.pack(STARTED_NS, 7, 0, 0x7F0000000000), 5)
+_MAPPED = frames._MAPPED.pack(STARTED_NS, 7, 0, 0x7F0000000000, 0xFE01, 77)
+MAPPED = frame(frames.LIBRARY_MAPPED, _MAPPED, 5)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ MAPPED = frame(frames.LIBRARY_MAPPED, frames._MAPPED.pack(STARTED_NS, 7, 0, 0x7F
         (exited(7, 3 << 8, at=5), ProcessExited(5, 7, STARTED_NS, 3, None)),
         (exited(7, 9), ProcessExited(0, 7, STARTED_NS, None, 9)),
         (exited(7, 0x80 | 11), ProcessExited(0, 7, STARTED_NS, None, 11)),
-        (MAPPED, LibraryMapped(5, 7, STARTED_NS, 0x7F0000000000)),
+        (MAPPED, LibraryMapped(5, 7, STARTED_NS, 0x7F0000000000, 0xFE01, 77)),
     ],
 )
 def test_what_the_kernel_writes(captured: bytes, event: ProbeEvent) -> None:

@@ -44,6 +44,30 @@ def test_what_was_put_is_there_in_the_next_run(store: Path, program: Path) -> No
     assert cache.get(str(program)) == (True, plan_of(program))
 
 
+def test_the_programs_that_known_plans_call_for(store: Path, program: Path) -> None:
+    assert PlanCache(store).programs() == []
+    saved(store, program, plan_of(program))
+    cache = PlanCache(store)
+    cache.put("/bin/cat", None)
+    assert cache.programs() == ["read_enter", "call_return"]
+
+
+def test_damaged_plans_call_for_no_program(store: Path, program: Path) -> None:
+    saved(store, program, plan_of(program))
+    content = json.loads(store.read_text())
+    content["plans"] |= {"a": 3, "b": {"stacks": [{}]}, "c": {"stacks": [{"hooks": [[1]]}]}}
+    store.write_text(json.dumps(content))
+    assert PlanCache(store).programs() == ["read_enter", "call_return"]
+
+
+def test_what_a_plan_falls_back_on_is_remembered_too(store: Path, program: Path) -> None:
+    other = StackPlan("rustls", "aws_lc", (Hook(80, "aead_seal_enter", False),), "by reports")
+    first = StackPlan("rustls", "rustls", (Hook(64, "rustls_seal_enter", False),), "", other)
+    plan = FilePlan(str(program), None, (first,))
+    saved(store, program, plan)
+    assert PlanCache(store).get(str(program)) == (True, plan)
+
+
 @pytest.mark.parametrize("stacks", [(), (StackPlan("rustls", "", (), "no error reports"),)])
 def test_nothing_to_hook_is_remembered_too(
     stacks: tuple[StackPlan, ...], store: Path, program: Path
@@ -160,7 +184,13 @@ def test_a_damaged_file_counts_as_empty(content: str, store: Path, program: Path
         {
             "build_id": None,
             "stacks": [
-                {"stack": 1, "method": "y", "detail": "z", "hooks": [[5, "read_enter", False]]}
+                {
+                    "stack": 1,
+                    "method": "y",
+                    "detail": "z",
+                    "hooks": [[5, "read_enter", False]],
+                    "fallback": None,
+                }
             ],
         },
         {
@@ -171,7 +201,14 @@ def test_a_damaged_file_counts_as_empty(content: str, store: Path, program: Path
                     "method": "y",
                     "detail": "z",
                     "hooks": [[1 << 40, "read_enter", False]],
+                    "fallback": None,
                 }
+            ],
+        },
+        {
+            "build_id": None,
+            "stacks": [
+                {"stack": "x", "method": "y", "detail": "z", "hooks": [], "fallback": {"stack": 1}}
             ],
         },
     ],

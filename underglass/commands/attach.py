@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from underglass.options import content_option, db_option
+from underglass.options import content_option, db_option, freeze_option
 from underglass.paths import store_path
 from underglass.watching import Watch, watch
 
@@ -22,6 +22,7 @@ from underglass.watching import Watch, watch
 )
 @db_option
 @content_option
+@freeze_option
 def command(
     pids: tuple[int, ...],
     names: tuple[str, ...],
@@ -29,8 +30,11 @@ def command(
     seconds: float | None,
     db: str | None,
     no_content: bool,
+    freeze: bool,
 ) -> int:
-    """Watch running agents until Ctrl-C. They are neither stopped nor changed. Needs root."""
+    """Watch running agents until Ctrl-C. They are not changed; they are stopped for a moment only
+    with --freeze. Needs root.
+    """
     import os
 
     if not (pids or names or everything):
@@ -50,6 +54,7 @@ def command(
             names=names,
             everything=everything,
             seconds=seconds,
+            freeze=freeze,
         )
     )
     summary.show(f"stored in {path}; see: underglass report")

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-from underglass.options import COMMAND_SETTINGS, command_argument
+from underglass.options import COMMAND_SETTINGS, command_argument, freeze_option
 from underglass.watching import Watch, watch
 
 
 @click.command("record", context_settings=COMMAND_SETTINGS)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@freeze_option
 @command_argument
-def command(file: Path, cmd: tuple[str, ...]) -> int:
+def command(file: Path, freeze: bool, cmd: tuple[str, ...]) -> int:
     """Run CMD and record the plaintext event stream in FILE (compressed, secrets masked).
 
     `underglass replay FILE` decodes it later, as often as needed and without root.
@@ -30,6 +31,7 @@ def command(file: Path, cmd: tuple[str, ...]) -> int:
             store=None,
             recording=file,
             command=cmd,
+            freeze=freeze,
         )
     )
     if summary.probe_died:

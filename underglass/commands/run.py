@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from underglass.options import COMMAND_SETTINGS, command_argument, content_option, db_option
+from underglass.options import (
+    COMMAND_SETTINGS,
+    command_argument,
+    content_option,
+    db_option,
+    freeze_option,
+)
 from underglass.paths import store_path
 from underglass.watching import Watch, watch
 
@@ -15,6 +21,7 @@ from underglass.watching import Watch, watch
 @click.command("run", context_settings=COMMAND_SETTINGS)
 @db_option
 @content_option
+@freeze_option
 @click.option(
     "--record",
     "recording",
@@ -23,7 +30,13 @@ from underglass.watching import Watch, watch
     help="Also keep the raw event stream, for `underglass replay`.",
 )
 @command_argument
-def command(db: str | None, no_content: bool, recording: Path | None, cmd: tuple[str, ...]) -> int:
+def command(
+    db: str | None,
+    no_content: bool,
+    freeze: bool,
+    recording: Path | None,
+    cmd: tuple[str, ...],
+) -> int:
     """Run CMD and watch it. Its input, output, terminal and exit code stay its own.
 
     Needs root. Under sudo, CMD runs as the user who called sudo.
@@ -36,6 +49,7 @@ def command(db: str | None, no_content: bool, recording: Path | None, cmd: tuple
             content=not no_content,
             recording=recording.absolute() if recording else None,
             command=cmd,
+            freeze=freeze,
         )
     )
     summary.show(f"stored in {path}; see: underglass report")

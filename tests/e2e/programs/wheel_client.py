@@ -1,4 +1,7 @@
-"""Posts a body some times, as users of each library write it: wheel_client.py LIBRARY URL CA BODY TIMES."""
+"""Posts a body some times, as users of each library write it.
+
+wheel_client.py LIBRARY URL CA BODY TIMES
+"""
 
 import asyncio
 import sys
@@ -147,6 +150,19 @@ def httpr_library():
     for _ in range(int(TIMES)):
         answer = client.post(URL, content=BODY, headers=HEADERS)
         yield answer.status_code, len(answer.content)
+
+
+def baseten_library():
+    import json
+    from urllib.parse import urlsplit
+
+    from baseten_performance_client import PerformanceClient
+
+    parts = urlsplit(URL)
+    client = PerformanceClient(base_url=f"{parts.scheme}://{parts.netloc}", api_key="none")
+    answers = client.batch_post(parts.path, [json.loads(BODY) | {"stream": False}] * int(TIMES))
+    for answer in answers.data:
+        yield 200, len(json.dumps(answer))
 
 
 def mbedtls_library():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from tests.probes.test_elf import LIBSSL, elf, needs_libssl
 HOOKS = (Hook(0, "read_enter", False),)
 
 
-def plan(stack: str, *, hooked: bool) -> StackPlan:
-    return StackPlan(stack, "", HOOKS if hooked else (), "")
+def plan(stack: str, *, hooked: bool, method: str = "") -> StackPlan:
+    return StackPlan(stack, method, HOOKS if hooked else (), method)
 
 
 @needs_libssl
@@ -66,7 +67,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[dict[str, 
     monkeypatch.setattr(
         resolvers,
         "_RUSTLS",
-        tuple(lambda _, name=name: said.get(name) for name in ("aws_lc", "rustls")),
+        tuple(lambda _, name=name: said.get(name) for name in ("rustls", "aws_lc")),
     )
     path = tmp_path / "file"
     path.write_bytes(elf())
@@ -79,6 +80,13 @@ def stacks(path: Path) -> list[tuple[str, bool]]:
     return [(stack.stack, bool(stack.hooks)) for stack in found.stacks]
 
 
+def rustls_of(path: Path) -> StackPlan:
+    found = resolve(str(path))
+    assert found is not None
+    (stack,) = found.stacks
+    return stack
+
+
 def test_a_cipher_is_not_hooked_below_a_ssl_layer(
     answers: tuple[dict[str, object], Path],
 ) -> None:
@@ -87,20 +95,63 @@ def test_a_cipher_is_not_hooked_below_a_ssl_layer(
     assert stacks(path) == [("rustls", True)]
     said["boringssl"] = plan("boringssl", hooked=True)
     assert stacks(path) == [("boringssl", True)]
+    # rustls itself is no part of that layer.
+    said["rustls"] = plan("rustls", hooked=True)
+    assert stacks(path) == [("boringssl", True), ("rustls", True)]
     # OpenSSL has a cipher of its own.
-    said["boringssl"], said["openssl_static"] = None, plan("openssl", hooked=True)
+    said["rustls"], said["boringssl"] = None, None
+    said["openssl_static"] = plan("openssl", hooked=True)
     assert stacks(path) == [("openssl", True), ("rustls", True)]
 
 
-def test_only_one_method_hooks_a_stack(answers: tuple[dict[str, object], Path]) -> None:
+def test_rustls_is_hooked_rather_than_the_cipher_below_it(
+    answers: tuple[dict[str, object], Path],
+) -> None:
     said, path = answers
-    said["aws_lc"] = plan("rustls", hooked=True)
+    above = said["rustls"] = plan("rustls", hooked=True, method="rustls")
+    assert rustls_of(path) == above
+    below = said["aws_lc"] = plan("rustls", hooked=True, method="aws_lc")
+    assert rustls_of(path) == replace(above, fallback=below)
+    said["aws_lc"] = plan("rustls", hooked=False, method="aws_lc")
+    assert rustls_of(path) == above
+    said["rustls"] = plan("rustls", hooked=False, method="rustls")
+    said["aws_lc"] = below
+    assert rustls_of(path) == below
+
+
+def test_rustls_that_cannot_be_hooked_is_told_once_with_its_own_reason(
+    answers: tuple[dict[str, object], Path],
+) -> None:
+    said, path = answers
+    said["aws_lc"] = plan("rustls", hooked=False, method="aws_lc")
+    assert rustls_of(path).detail == "aws_lc"
+    said["rustls"] = plan("rustls", hooked=False, method="rustls")
+    assert rustls_of(path).detail == "rustls"
+
+
+def test_below_a_ssl_layer_there_is_no_cipher_to_fall_back_on(
+    answers: tuple[dict[str, object], Path],
+) -> None:
+    said, path = answers
+    said["symbols"] = [plan("boringssl", hooked=True)]
     said["rustls"] = plan("rustls", hooked=True)
-    assert stacks(path) == [("rustls", True)]
-    said["aws_lc"] = plan("rustls", hooked=False)
-    assert stacks(path) == [("rustls", True)]
-    said["rustls"] = plan("rustls", hooked=False)
-    assert stacks(path) == [("rustls", False)]
+    said["aws_lc"] = plan("rustls", hooked=True)
+    found = resolve(str(path))
+    assert found is not None
+    assert found.stacks[-1] == plan("rustls", hooked=True)
+
+
+@pytest.mark.parametrize("named", ["openssl", "gnutls"])
+def test_a_library_with_names_does_not_hide_rustls(
+    named: str, answers: tuple[dict[str, object], Path]
+) -> None:
+    """A program may export one library and speak by the other."""
+    said, path = answers
+    said["symbols"] = [plan(named, hooked=True)]
+    said["rustls"] = plan("rustls", hooked=True)
+    assert stacks(path) == [(named, True), ("rustls", True)]
+    said["rustls"], said["aws_lc"] = None, plan("rustls", hooked=True)
+    assert stacks(path) == [(named, True), ("rustls", True)]
 
 
 def test_code_is_not_searched_where_names_tell(answers: tuple[dict[str, object], Path]) -> None:

@@ -135,3 +135,9 @@ def test_branches() -> None:
 )
 def test_what_the_kernel_emulates(code: bytes, emulated: bool) -> None:
     assert x86.is_emulated(code) is emulated
+
+
+def test_calls_and_jumps_are_found_wherever_they_are() -> None:
+    code = bytes.fromhex("90 e8 0a000000 e9 f0ffffff e8")  # the last is cut short
+    assert list(x86.calls(code)) == [(1, 16)]
+    assert list(x86.calls(code, b"\xe8\xe9")) == [(1, 16), (6, -5)]

@@ -1,5 +1,6 @@
 // A client as people write it: net/http over crypto/tls. COUNT requests with bodies of SIZE bytes,
-// CONCURRENCY at a time, over HTTP/2 when the server offers it (unless HTTP1 is set).
+// CONCURRENCY at a time, over HTTP/2 when the server offers it (unless HTTP1 is set), with API_KEY
+// as bearer token when it is set.
 package main
 
 import (
@@ -48,7 +49,15 @@ func main() {
 			defer group.Done()
 			for range turns {
 				body := `{"model":"gpt-5","stream":true,"messages":[{"role":"user","content":"` + filler + `"}]}`
-				response, err := client.Post(os.Args[1]+"/v1/chat/completions", "application/json", strings.NewReader(body))
+				request, err := http.NewRequest("POST", os.Args[1]+"/v1/chat/completions", strings.NewReader(body))
+				if err != nil {
+					panic(err)
+				}
+				request.Header.Set("Content-Type", "application/json")
+				if key := os.Getenv("API_KEY"); key != "" {
+					request.Header.Set("Authorization", "Bearer "+key)
+				}
+				response, err := client.Do(request)
 				if err != nil {
 					panic(err)
 				}

@@ -1,0 +1,93 @@
+"""Frame heads of HTTP/2 (RFC 9113 section 4), and where in bytes they may stand.
+
+In: bytes of one direction of a connection. Out: heads, to `collector.http2_redaction`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEAD_BYTES = 9
+
+DATA = 0
+HEADERS = 1
+RST_STREAM = 3
+SETTINGS = 4
+PUSH_PROMISE = 5
+CONTINUATION = 9
+
+END_STREAM = 0x01  # of DATA and HEADERS
+END_HEADERS = 0x04  # of HEADERS, PUSH_PROMISE and CONTINUATION
+PADDED = 0x08  # of DATA, HEADERS and PUSH_PROMISE
+PRIORITY = 0x20  # of HEADERS
+
+_MAX_FRAME_BYTES = 1 << 20  # of frames other than DATA
+_OF_STREAMS = frozenset({DATA, HEADERS, 2, RST_STREAM, PUSH_PROMISE, CONTINUATION})
+_OF_CONNECTIONS = frozenset({SETTINGS, 6, 7})
+_SIZES = {2: 5, RST_STREAM: 4, 6: 8, 8: 4}  # PRIORITY, PING, WINDOW_UPDATE
+
+_FIRST_SETTINGS = re.compile(rb"(?s)\x00[\x00-\x03].\x04\x00\x00{4}")
+_CANDIDATE = re.compile(
+    rb"(?s)(?=\x00[\x00-\x40].(?:[\x00\x04\x06][\x00\x01\x08\x09]|\x01[\x00-\x0d\x20-\x2d]"
+    rb"|[\x02\x03\x07\x08]\x00|\x05[\x00-\x0c]|\x09[\x00\x04])\x00...)"
+)
+
+
+class FrameHead(NamedTuple):
+    """A frame's first nine bytes; `size` is of what follows them."""
+
+    size: int
+    kind: int
+    flags: int
+    stream: int
+
+
+def head_at(data: bytes, at: int = 0) -> FrameHead | None:
+    """The head at `at`, where nine bytes must be; None when none can stand there.
+
+    Frames of kinds that RFC 9113 does not know may stand anywhere.
+    """
+    size = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+    kind = data[at + 3]
+    stream = int.from_bytes(data[at + 5 : at + HEAD_BYTES], "big") & 0x7FFFFFFF
+    if kind in _OF_STREAMS:
+        valid = stream > 0
+    else:
+        valid = stream == 0 or kind not in _OF_CONNECTIONS
+    if kind:
+        valid = valid and size <= _MAX_FRAME_BYTES and _SIZES.get(kind, size) == size
+        valid = valid and (kind != SETTINGS or size % 6 == 0)
+    return FrameHead(size, kind, data[at + 4], stream) if valid else None
+
+
+def begins_direction(data: bytes) -> bool | None:
+    """Do a server's first bytes stand here? None: not enough of them to tell."""
+    if len(data) < HEAD_BYTES:
+        rest = b"\0\0\0\x04\0\0\0\0\0"[len(data) :]
+        return None if data and _FIRST_SETTINGS.fullmatch(data + rest) else False
+    return _FIRST_SETTINGS.match(data) is not None and head_at(data) is not None
+
+
+def find_frames(data: bytes, at: int = 0) -> int:
+    """Where frames begin that reach to the end of `data`, the last one perhaps cut; -1: nowhere.
+
+    Stricter than `head_at`: sizes, flags and streams must be such as are in common use.
+    """
+    zero = data.find(b"\0", at)  # text has none
+    if zero < 0:
+        return -1
+    for candidate in _CANDIDATE.finditer(data, zero):
+        if _frames_from(data, candidate.start()):
+            return candidate.start()
+    return -1
+
+
+def _frames_from(data: bytes, at: int) -> bool:
+    while at + HEAD_BYTES <= len(data):
+        head = head_at(data, at)
+        if head is None:
+            return False
+        at += HEAD_BYTES + head.size
+    return True
