@@ -46,7 +46,7 @@ PLANS_AT_END_S = 2.0  # what a file holds that was used too briefly to be hooked
 SEND_BYTES = 1 << 20
 MOST_VIEWS = 1024  # of one sendmsg(2), IOV_MAX
 ROUNDS_AT_END = 64  # of draining, should others go on producing
-CLAIM_SHARE = 1 / 8  # of the data ring in use: the reader is too slow
+CLAIM_SHARE = 3 / 8  # of the data ring in use: the reader is too slow
 YIELD_SHARE = 1 / 64
 
 
@@ -171,8 +171,10 @@ class ProbeProcess:
     def _hear(self, views: Sequence[memoryview]) -> list[LibrarySeen]:
         """While hooks are on trial: look at how connections begin."""
         seen: list[LibrarySeen] = []
+        trials = self._session.attachments.trials
         for view in views:
-            if view[4] in (frames.CONNECTION_OPENED, frames.PLAIN_DATA):
+            kind = view[4]
+            if kind == frames.CONNECTION_OPENED or (kind == frames.PLAIN_DATA and trials.waiting):
                 event = frames.decode(bytes(view[:_HEAD_BYTES]))
                 if isinstance(event, ConnectionOpened):
                     self._session.opened(event)
@@ -256,6 +258,7 @@ class ProbeProcess:
         elif operation == "ignore":
             session.ignore(ConnectionKey(*message["connection"]))
         elif operation == "ready":
+            session.wait_loaded()
             self.send(self._state("ready"))
             if message.get("polite", True) and self._reader is None:
                 self._reader = ReaderPriority(peer_pid(self._socket))

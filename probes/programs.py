@@ -38,6 +38,7 @@ class Programs:
         self._functions: dict[str, int] = {}
         self._attached: dict[int, int] = {}  # probes by descriptor
         self._loading = threading.Lock()
+        self._loaders: list[threading.Thread] = []
         self._gates: dict[str, threading.Lock] = {}  # one thread at a time loads a program
         try:
             for shape in image.maps:
@@ -89,7 +90,16 @@ class Programs:
                     pass  # whoever needs it is told
 
         for _ in range(min(LOADING_THREADS, os.cpu_count() or 1)):
-            threading.Thread(target=load, daemon=True).start()
+            loader = threading.Thread(target=load, daemon=True)
+            loader.start()
+            self._loaders.append(loader)
+
+    def wait_loaded(self) -> None:
+        """Until what is loaded ahead is there: an agent that is let go has the processors for
+        itself."""
+        for loader in self._loaders:
+            loader.join()
+        self._loaders.clear()
 
     def _load(self, name: str, kind: int) -> int:
         if name not in self._functions:
@@ -160,3 +170,4 @@ class Programs:
     def attached(self) -> int:
         """How many uprobes are attached."""
         return sum(self._attached.values())
+

@@ -113,6 +113,10 @@ class ProbeSession:
     def _exclude(self, pid: int) -> None:
         self._excluded[c_uint32(pid)] = c_uint32(1)
 
+    def wait_loaded(self) -> None:
+        """Until the programs that known plans call for are loaded."""
+        self._programs.wait_loaded()
+
     # Targets
 
     def follow(self, pid: int, *, children: bool = True) -> None:

@@ -53,6 +53,11 @@ class Trials:
     def __bool__(self) -> bool:
         return bool(self._failures)
 
+    @property
+    def waiting(self) -> bool:
+        """Are there connections whose first bytes will be judged?"""
+        return bool(self._waiting)
+
     def begin(self, file: FileKey, stack: str, since_ns: int) -> None:
         """Hooks were attached that nothing has confirmed.
 

@@ -18,7 +18,8 @@ struct open_file {
     u32 kind;   /* S_IFMT part of its mode */
 };
 
-static __always_inline bool file_of(u32 fd, struct open_file *found) {
+/* Which inode an open file is; what kind of file it is, is left out. */
+static __always_inline bool inode_of(u32 fd, struct open_file *found) {
     u64 table = kernel_u64(kernel_u64(bpf_get_current_task() + TASK_FILES) + FILES_FDT);
     if (fd >= kernel_u32(table + FDTABLE_MAX_FDS))
         return false;
@@ -27,6 +28,12 @@ static __always_inline bool file_of(u32 fd, struct open_file *found) {
         return false;
     found->inode = kernel_u64(found->file + FILE_F_INODE);
     found->number = kernel_u64(found->inode + INODE_I_INO);
+    return true;
+}
+
+static __always_inline bool file_of(u32 fd, struct open_file *found) {
+    if (!inode_of(fd, found))
+        return false;
     found->kind = kernel_u16(found->inode + INODE_I_MODE) & S_IFMT;
     return true;
 }

@@ -14,7 +14,8 @@
  */
 
 #define RUSTLS_DATA 3 /* ContentType::ApplicationData */
-#define RUSTLS_SLICES 64
+#define RUSTLS_SLICES 32
+#define RUSTLS_FEW_SLICES 8
 #define RUSTLS_LAST_ERROR 0x11 /* decrypt fails with Error 6, 9 or 17; greater marks success */
 
 /* OutboundPlainMessage; `chunks` is 0 for one slice {start, length} at `count`. */
@@ -61,7 +62,8 @@ struct plain_data_gathered_large {
 /* Copies the slices of a record behind `event`; `most` is half of the room. */
 static __always_inline void gather(struct plain_data *event, struct connection_key *key,
                                    struct connection *half, u64 position,
-                                   struct rustls_outbound *message, u64 length, u64 most) {
+                                   struct rustls_outbound *message, u64 length, u64 most,
+                                   u32 slices) {
     if (!event) {
         lost_to_ring(SOURCE_RUSTLS, length);
         return;
@@ -70,7 +72,7 @@ static __always_inline void gather(struct plain_data *event, struct connection_k
     u64 filled = 0;
     bool failed = false;
 #pragma clang loop unroll(disable)
-    for (u32 i = 0; i < RUSTLS_SLICES; i++) {
+    for (u32 i = 0; i < slices; i++) {
         if (i >= message->count || filled >= length)
             break;
         u64 slice[2];
@@ -117,12 +119,12 @@ static __always_inline void deliver_slices(struct connection_key *key, struct co
     u64 *unwanted = ignored.lookup(key);
     if (unwanted && *unwanted == half->epoch)
         count_of(SOURCE_RUSTLS, COUNT_IGNORED_BYTES, length);
-    else if (length <= CHUNK_MEDIUM)
+    else if (length <= CHUNK_MEDIUM && message->count <= RUSTLS_FEW_SLICES)
         gather(data_ring.ringbuf_reserve(sizeof(struct plain_data_gathered_medium)), key, half,
-               position, message, length, CHUNK_MEDIUM);
+               position, message, length, CHUNK_MEDIUM, RUSTLS_FEW_SLICES);
     else
         gather(data_ring.ringbuf_reserve(sizeof(struct plain_data_gathered_large)), key, half,
-               position, message, length, CHUNK);
+               position, message, length, CHUNK, RUSTLS_SLICES);
 }
 
 /* `type_size`: bytes that the record's plaintext has after the data (the content type). */
@@ -139,6 +141,7 @@ static __always_inline int rustls_seal(struct pt_regs *ctx, u64 type_size) {
     if (message.type != RUSTLS_DATA)
         return 0;
     u64 length = message.chunks ? message.end - message.begin : message.begin;
+    asm volatile("" : "+r"(length));
     if (length == 0 || length > CHUNK)
         return 0;
     struct connection *half = connection_of(&key, SOURCE_RUSTLS, -1, ctx->ip, 0);
@@ -196,21 +199,23 @@ static __always_inline int rustls_open(struct pt_regs *ctx, bool typed) {
     struct rustls_opened opened = {};
     if (bpf_probe_read_user(&opened, sizeof(opened), (void *)call.result))
         return 0;
-    if (opened.tag <= RUSTLS_LAST_ERROR || opened.type != RUSTLS_DATA || !opened.length)
+    u64 length = opened.length;
+    asm volatile("" : "+r"(length)); /* one register, of which the verifier knows the bounds */
+    if (opened.tag <= RUSTLS_LAST_ERROR || opened.type != RUSTLS_DATA || !length || length > CHUNK)
         return 0;
-    if (opened.start < call.buffer || opened.length > call.length ||
-        opened.start + opened.length > call.buffer + call.length)
+    if (opened.start < call.buffer || length > call.length ||
+        opened.start + length > call.buffer + call.length)
         return 0;
     if (typed) { /* TLS 1.3: the content type follows the data */
         u8 type = 0;
-        bpf_probe_read_user(&type, 1, (void *)(opened.start + opened.length));
+        bpf_probe_read_user(&type, 1, (void *)(opened.start + length));
         if (type != RECORD_DATA)
             return 0;
     }
     struct connection_key key = key_of(call.self);
     struct connection *half = connection_of(&key, SOURCE_RUSTLS, -1, call.instruction, 0);
     if (!half) {
-        count_of(SOURCE_RUSTLS, COUNT_LOST_BYTES_TABLE, opened.length);
+        count_of(SOURCE_RUSTLS, COUNT_LOST_BYTES_TABLE, length);
         return 0;
     }
     if (!half->socket) {
@@ -218,7 +223,7 @@ static __always_inline int rustls_open(struct pt_regs *ctx, bool typed) {
         if (last)
             join_half(&key, READ, last->inode, last->sock, last->family, last->fd);
     }
-    deliver(&key, half, READ, opened.start, opened.length);
+    deliver(&key, half, READ, opened.start, length);
     return 0;
 }
 

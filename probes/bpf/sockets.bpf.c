@@ -24,6 +24,9 @@
      1ull << NR_WRITEV | 1ull << NR_SENDTO | 1ull << NR_RECVFROM | 1ull << NR_SENDMSG |          \
      1ull << NR_RECVMSG)
 
+#define WRITING_CALLS                                                                            \
+    (1ull << NR_WRITE | 1ull << NR_WRITEV | 1ull << NR_SENDTO | 1ull << NR_SENDMSG)
+
 #define REG(name) __builtin_offsetof(struct pt_regs, name)
 
 #define MSG_PEEK 2
@@ -241,6 +244,71 @@ int transfer_step(struct bpf_raw_tracepoint_args *ctx) {
     return 0;
 }
 
+/* As they lie in struct pt_regs: dx, si, di, orig_ax. */
+struct arguments {
+    u64 third;
+    u64 second;
+    u64 first;
+    u64 number;
+};
+
+/* By process and descriptor: sockets that need no further look. The inode says whether the
+ * descriptor still names the same one. */
+struct settled {
+    u64 inode;
+    u64 sock;
+    u32 family;
+    u32 state;
+};
+BPF_TABLE("lru_hash", u64, struct settled, settled_sockets, 16384);
+
+static __always_inline void settle(u32 tgid, s32 fd, u64 inode, u64 sock, u32 family, u32 state) {
+    u64 slot = (u64)tgid << 32 | (u32)fd;
+    struct settled settled = {.inode = inode, .sock = sock, .family = family, .state = state};
+    settled_sockets.update(&slot, &settled);
+}
+
+static __always_inline void remember_received(u64 id, u64 inode, u64 sock, u32 family, s32 fd) {
+    u32 tgid = id >> 32;
+    if (!record_users.lookup(&tgid))
+        return;
+    struct received last = {};
+    last.inode = inode;
+    last.sock = sock;
+    last.family = family;
+    last.fd = fd;
+    receivers.update(&id, &last);
+}
+
+/* True when a call was on a socket that is settled, and is dealt with. */
+static __always_inline bool is_settled(u64 regs, u64 id, struct arguments *arguments, u64 length) {
+    u32 tgid = id >> 32;
+    u64 slot = (u64)tgid << 32 | (u32)arguments->first;
+    struct settled *known = settled_sockets.lookup(&slot);
+    if (!known)
+        return false;
+    struct open_file file = {};
+    if (!inode_of(arguments->first, &file) || file.number != known->inode) {
+        settled_sockets.delete(&slot);
+        return false;
+    }
+    if (known->state != STATE_TLS)
+        return true;
+    u64 number = arguments->number;
+    if ((number == NR_RECVMSG && arguments->third & MSG_PEEK) ||
+        (number == NR_RECVFROM && kernel_u64(regs + REG(r10)) & MSG_PEEK))
+        return true;
+    u32 direction = 1ull << number & WRITING_CALLS ? WRITE : READ;
+    if (direction == WRITE && sealed_halves.lookup(&id))
+        return false; /* its record is to be found in what was sent */
+    struct traffic *traffic = tls_traffic.lookup(&tgid);
+    if (traffic)
+        __sync_fetch_and_add(&traffic->records[direction & 1], length);
+    if (direction == READ)
+        remember_received(id, known->inode, known->sock, known->family, arguments->first);
+    return true;
+}
+
 struct call {
     u64 buffer; /* of the first vector */
     u64 length; /* of the first vector */
@@ -252,10 +320,12 @@ struct call {
 };
 
 /* Finds what a call transfers; false when it is none that matters. */
-static __always_inline bool understand(u64 regs, u64 number, s64 result, struct call *call) {
-    call->fd = (s32)kernel_u64(regs + REG(di));
-    u64 second = kernel_u64(regs + REG(si));
-    u64 third = kernel_u64(regs + REG(dx));
+static __always_inline bool understand(u64 regs, struct arguments *arguments, s64 result,
+                                       struct call *call) {
+    u64 number = arguments->number;
+    u64 second = arguments->second;
+    u64 third = arguments->third;
+    call->fd = (s32)arguments->first;
     call->total = result;
     call->buffer = second;
     call->length = result;
@@ -293,8 +363,6 @@ static __always_inline bool understand(u64 regs, u64 number, s64 result, struct 
 }
 
 static __always_inline int mapped(u64 regs, u32 pid, s64 address) {
-    if (!(kernel_u64(regs + REG(dx)) & PROT_EXEC))
-        return 0;
     s32 fd = (s32)kernel_u64(regs + REG(r8));
     struct open_file file = {};
     if (fd < 0 || !file_of(fd, &file))
@@ -340,8 +408,12 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     if (result <= 0 && result > -4096)
         return 0;
     u64 regs = ctx->args[0];
-    u64 number = kernel_u64(regs + REG(orig_ax));
+    struct arguments arguments = {};
+    bpf_probe_read_kernel(&arguments, sizeof(arguments), (void *)(regs + REG(dx)));
+    u64 number = arguments.number;
     if (number > NR_RECVMSG || !(1ull << number & WATCHED_CALLS))
+        return 0;
+    if (number == NR_MMAP && !(arguments.third & PROT_EXEC))
         return 0;
     u64 id = bpf_get_current_pid_tgid();
     u32 tgid = id >> 32;
@@ -349,9 +421,11 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
         return 0;
     if (number == NR_MMAP)
         return mapped(regs, tgid, result);
+    if (is_settled(regs, id, &arguments, result))
+        return 0;
     struct call call = {};
     struct open_file file = {};
-    if (!understand(regs, number, result, &call) || !file_of(call.fd, &file))
+    if (!understand(regs, &arguments, result, &call) || !file_of(call.fd, &file))
         return 0;
     u32 family = 0;
     u64 sock = 0;
@@ -397,6 +471,8 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
             return 0;
         if (endpoint->state == STATE_UNKNOWN) {
             endpoint->state = classify(endpoint, shape, file.kind, family, call.direction);
+            if (endpoint->state == STATE_TLS || endpoint->state == STATE_DISMISSED)
+                settle(tgid, call.fd, file.number, sock, family, endpoint->state);
             if (endpoint->state == STATE_TLS && call.direction == WRITE)
                 say_hello(&key, sock, family, call.buffer, call.length);
         }
@@ -408,14 +484,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
         if (traffic)
             __sync_fetch_and_add(&traffic->records[call.direction & 1], call.total);
         if (call.direction == READ) {
-            if (record_users.lookup(&tgid)) {
-                struct received last = {};
-                last.inode = file.number;
-                last.sock = sock;
-                last.family = family;
-                last.fd = call.fd;
-                receivers.update(&id, &last);
-            }
+            remember_received(id, file.number, sock, family, call.fd);
             return 0;
         }
         struct half *pending = sealed_halves.lookup(&id);
