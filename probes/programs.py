@@ -170,4 +170,3 @@ class Programs:
     def attached(self) -> int:
         """How many uprobes are attached."""
         return sum(self._attached.values())
-
