@@ -25,6 +25,7 @@ class KernelTables:
         self._ignored = programs.table("ignored", key, c_uint64)
         self._endpoints = programs.table("endpoints", key, maps.Endpoint)
         self._stacks = programs.table("stacks", maps.StackKey, c_uint64 * 0)
+        self._settled = programs.table("settled_sockets", c_uint64, maps.Settled)
         self._traffic = programs.table("tls_traffic", c_uint32, maps.Traffic)
         per_processor = c_uint64 * _processors()
         self._counters = programs.table("counters", c_uint32, per_processor)
@@ -38,6 +39,7 @@ class KernelTables:
                 ("ignored", self._ignored),
                 ("endpoints", self._endpoints),
                 ("stacks", self._stacks),
+                ("settled_sockets", self._settled),
                 ("tls_traffic", self._traffic),
             )
         }
@@ -70,6 +72,9 @@ class KernelTables:
             pid = owner.owner if owner.goroutine else owner.owner >> 32
             if pid in dead:
                 self._stacks.discard(owner)
+        for slot in self._settled:
+            if slot.value >> 32 in dead:
+                self._settled.discard(slot)
         for pid in dead:
             self._traffic.discard(c_uint32(pid))
         return closed

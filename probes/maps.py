@@ -53,6 +53,17 @@ class Endpoint(ctypes.Structure):
     )
 
 
+class Settled(ctypes.Structure):
+    """struct settled"""
+
+    _fields_ = (
+        ("inode", ctypes.c_uint64),
+        ("sock", ctypes.c_uint64),
+        ("family", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+    )
+
+
 class StackKey(ctypes.Structure):
     """struct stack_key"""
 

@@ -232,6 +232,7 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx) {
     struct stack_key stack = {.owner = id};
     stacks.delete(&stack); /* of each thread, also of one that outlives the first */
     openings.delete(&id);
+    rustls_openings.delete(&id);
     sealed_halves.delete(&id);
     receivers.delete(&id);
     transfers.delete(&id);

@@ -571,6 +571,8 @@ int on_sys_enter_close(struct close_call *args) {
     }
     if (file.kind != S_IFSOCK)
         return 0;
+    u64 slot = (u64)tgid << 32 | (u32)args->fd;
+    settled_sockets.delete(&slot);
     struct connection_key key = key_of(file.number);
     endpoint = endpoints.lookup(&key);
     if (!endpoint)

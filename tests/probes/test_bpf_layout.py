@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import struct
 
 import pytest
 
-from probes import frames
+from probes import frames, maps
 from probes.events import Source
 from probes.session import SOURCES
 from tests.conftest import ROOT
@@ -52,6 +53,25 @@ def _size_of(name: str) -> int:
 def test_structs_have_the_size_that_python_reads(name: str, layout: struct.Struct) -> None:
     header = 0 if name == "addresses" else frames.HEADER.size
     assert _size_of(name) == header + layout.size
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("connection_key", maps.ConnectionMapKey),
+        ("connection", maps.Connection),
+        ("endpoint", maps.Endpoint),
+        ("settled", maps.Settled),
+        ("stack_key", maps.StackKey),
+        ("traffic", maps.Traffic),
+        ("file_name", maps.FileName),
+        ("process_name", maps.ProcessName),
+    ],
+)
+def test_map_entries_have_the_size_that_python_reads(
+    name: str, layout: type[ctypes.Structure]
+) -> None:
+    assert _size_of(name) == ctypes.sizeof(layout)
 
 
 def test_frame_kinds_and_counters_agree() -> None:
