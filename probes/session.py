@@ -40,6 +40,7 @@ SOURCES = (
     "tls.bpf.c",
     "aead.bpf.c",
     "rustls.bpf.c",
+    "endpoints.bpf.h",
     "sockets.bpf.c",
     "process.bpf.c",
 )

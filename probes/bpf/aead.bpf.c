@@ -176,6 +176,24 @@ int aead_seal_scatter_enter(struct pt_regs *ctx) {
     return sealed(ctx, in, length, length + 1);
 }
 
+/* The data of an opened record; its half is joined with the socket that was read last. */
+static __always_inline int deliver_opened(u64 handle, u64 instruction, u64 buffer, u64 length) {
+    struct connection_key key = key_of(handle);
+    struct connection *half = connection_of(&key, SOURCE_RUSTLS, -1, instruction, 0);
+    if (!half) {
+        count_of(SOURCE_RUSTLS, COUNT_LOST_BYTES_TABLE, length);
+        return 0;
+    }
+    if (!half->socket) {
+        u64 id = bpf_get_current_pid_tgid();
+        struct received *last = receivers.lookup(&id);
+        if (last)
+            join_half(&key, READ, last->inode, last->sock, last->family, last->fd);
+    }
+    deliver(&key, half, READ, buffer, length);
+    return 0;
+}
+
 struct opening {
     u64 sp;
     u64 handle;
@@ -232,17 +250,5 @@ int aead_open_return(struct pt_regs *ctx) {
     u64 length = application_data(call.out, opened, call.ad, call.ad_length);
     if (!length)
         return 0;
-    struct connection_key key = key_of(call.handle);
-    struct connection *half = connection_of(&key, SOURCE_RUSTLS, -1, call.instruction, 0);
-    if (!half) {
-        count_of(SOURCE_RUSTLS, COUNT_LOST_BYTES_TABLE, length);
-        return 0;
-    }
-    if (!half->socket) {
-        struct received *last = receivers.lookup(&id);
-        if (last)
-            join_half(&key, READ, last->inode, last->sock, last->family, last->fd);
-    }
-    deliver(&key, half, READ, call.out, length);
-    return 0;
+    return deliver_opened(call.handle, call.instruction, call.out, length);
 }

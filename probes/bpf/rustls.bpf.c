@@ -212,19 +212,7 @@ static __always_inline int rustls_open(struct pt_regs *ctx, bool typed) {
         if (type != RECORD_DATA)
             return 0;
     }
-    struct connection_key key = key_of(call.self);
-    struct connection *half = connection_of(&key, SOURCE_RUSTLS, -1, call.instruction, 0);
-    if (!half) {
-        count_of(SOURCE_RUSTLS, COUNT_LOST_BYTES_TABLE, length);
-        return 0;
-    }
-    if (!half->socket) {
-        struct received *last = receivers.lookup(&id);
-        if (last)
-            join_half(&key, READ, last->inode, last->sock, last->family, last->fd);
-    }
-    deliver(&key, half, READ, opened.start, length);
-    return 0;
+    return deliver_opened(call.self, call.instruction, opened.start, length);
 }
 
 int rustls_open_return(struct pt_regs *ctx) { return rustls_open(ctx, true); }

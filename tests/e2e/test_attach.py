@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from probes.errors import UnderglassError
 from tests.e2e.conftest import UNDERGLASS, Watched, environment, lines_of, python, wait_for
+from tests.e2e.watching import while_attached
 from underglass.demo.standin import StandIn
 
 pytestmark = pytest.mark.privileged
@@ -50,30 +49,6 @@ def test_attach_to_a_running_agent(standin: Start, tmp_path: Path) -> None:
         agent.wait()
 
 
-def _while_attached(
-    store: Path, options: Sequence[str], work: Callable[[], None]
-) -> tuple[int, str]:
-    """Attach, do some work once the probes are in, and end the collector with Ctrl-C."""
-    collector = subprocess.Popen(
-        [UNDERGLASS, "attach", *options, "--db", store], stderr=subprocess.PIPE, text=True
-    )
-    watched = Watched(store, 0, "", "")
-
-    def attached() -> bool:
-        try:
-            return watched.health("probe", "attached_probes") > 0
-        except UnderglassError:
-            return False  # no store yet, or the collector does not answer yet
-
-    try:
-        wait_for(attached, "the collector answers")
-        work()
-    finally:
-        collector.send_signal(signal.SIGINT)
-        _, said = collector.communicate(timeout=30)
-    return collector.returncode, said
-
-
 def test_attach_by_name_sees_later_programs_of_that_name_alone(
     standin: Start, tmp_path: Path
 ) -> None:
@@ -90,7 +65,7 @@ def test_attach_by_name_sees_later_programs_of_that_name_alone(
             python("slow_agent.py", str(answers), "2"), env=environment(server), check=True
         )
 
-    code, said = _while_attached(store, ["--name", "curl"], work)
+    code, said = while_attached(store, ["--name", "curl"], work)
     assert code == 0, said
     (call,) = Watched(store, 0, "", "").calls
     assert call["comm"] == "curl"
@@ -107,7 +82,7 @@ def test_attach_to_the_whole_host_counts_each_call_once(standin: Start, tmp_path
             python("slow_agent.py", str(answers), "5"), env=environment(server), check=True
         )
 
-    code, said = _while_attached(store, ["--all"], work)
+    code, said = while_attached(store, ["--all"], work)
     assert code == 0, said
     watched = Watched(store, 0, "", "")
     ledger = server.ledger(at_least=5)
