@@ -12,27 +12,25 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import orjson
 
 from collector import pricing
 from collector.capture_info import CaptureInfo
 from collector.conversations import Conversations, MessageList, digest
-from collector.exchange import Exchange
+from collector.exchange import WEBSOCKET, Exchange, SocketMessage
 from collector.http.codings import ContentDecoder
 from collector.http.events import Headers, header
 from collector.identity import Identity, identify
 from collector.llm.api import Api, ResponseDecoder
-from collector.llm.endpoint import host_of
+from collector.llm.fields import parse_object
 from collector.llm.model import LlmRequest, LlmResponse, ToolResult
-from collector.llm.registry import match
+from collector.llm.registry import match, match_body, match_socket, provider_of
 from collector.normalisation import arguments_hash, canonical_arguments, result_hash
 from collector.processes import ProcessTable
 from collector.redaction import TextRedactor
 from collector.rows import Batch, CallRow, ToolCallRow
 from collector.sessions import Sessions
-from probes.events import ConnectionKey
 
 REQUEST_LIMIT_BYTES = 64 << 20
 RESPONSE_LIMIT_BYTES = 256 << 20
@@ -46,18 +44,11 @@ _NO_REQUEST = LlmRequest(request_model=None, stream=False)
 _NO_MESSAGES = MessageList(None, (), 0)
 
 
-class ConnectionInterest(Protocol):
-    """Hears whether a connection turned out to carry LLM calls."""
-
-    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool, host: str | None) -> None:
-        """An exchange of the connection with this host ended."""
-
-
 @dataclass(slots=True)
 class _Call:
     """A call in progress: what decodes it, and its row as it stands."""
 
-    api: Api
+    api: Api | None  # None: the body will tell
     content: ContentDecoder
     parts: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
@@ -76,7 +67,6 @@ class CallTracker:
         self,
         info: CaptureInfo,
         processes: ProcessTable,
-        interest: ConnectionInterest,
         redact: TextRedactor,
         *,
         content: bool,
@@ -86,7 +76,6 @@ class CallTracker:
         self.batch = Batch()
         self._info = info
         self._processes = processes
-        self._interest = interest
         self._redact = redact
         self._content = content
         self._overrides = overrides
@@ -115,14 +104,20 @@ class CallTracker:
         self._calls, self._tools = {}, {}
         return batch
 
-    # ExchangeObserver
+    # Follower
 
-    def request_started(self, exchange: Exchange) -> None:
+    def request_started(self, exchange: Exchange) -> bool:
         """An exchange whose head could be a call is followed."""
+        if exchange.protocol == WEBSOCKET:
+            return False
         api = match(exchange.request)
-        if api is not None:
-            coding = header(exchange.request.headers, "content-encoding")
-            exchange.state = _Call(api, ContentDecoder(coding, REQUEST_LIMIT_BYTES))
+        if api is None and match_socket(exchange.request) is not None:
+            return True
+        if api is None and exchange.request.target:
+            return False
+        coding = header(exchange.request.headers, "content-encoding")
+        exchange.state = _Call(api, ContentDecoder(coding, REQUEST_LIMIT_BYTES))
+        return True
 
     def request_body(self, exchange: Exchange, data: bytes) -> None:
         """The body is kept until it is whole; beyond the limit it is not."""
@@ -142,10 +137,15 @@ class CallTracker:
         whole = (
             exchange.request_end.complete and not call.content.failed and not call.content.capped
         )
+        if call.api is None and whole:
+            call.api = match_body(parse_object(body) or {})
         # What is around a hole may well parse, as something that nobody asked.
-        request = call.api.parse_request(exchange.request, body) if whole else None
+        request = call.api.parse_request(exchange.request, body) if call.api and whole else None
         if request is None and whole:
             exchange.state = None  # not of that API's shape after all
+            return
+        if call.api is None:
+            exchange.state = None
             return
         if not whole:
             self._undecoded("request_body", call.content.undecoded_bytes)
@@ -155,7 +155,7 @@ class CallTracker:
     def response_started(self, exchange: Exchange) -> None:
         """The answer to a followed request begins."""
         call: _Call | None = exchange.state
-        if call is None or exchange.response is None:
+        if call is None or call.api is None or exchange.response is None:
             return
         call.decoder = call.api.response_decoder(exchange.response, call.request)
         coding = header(exchange.response.headers, "content-encoding")
@@ -169,29 +169,39 @@ class CallTracker:
             if plain:
                 call.decoder.feed(plain, ktime_ns)
 
-    def exchange_ended(self, exchange: Exchange, ktime_ns: int) -> None:
+    def exchange_ended(self, exchange: Exchange, ktime_ns: int) -> bool:
         """The call is written for good."""
         call: _Call | None = exchange.state
         if call is not None and call.row is None:
-            if exchange.request_end is None or not exchange.request_end.complete:
-                self._begin(exchange, call)
-            else:
+            whole = exchange.request_end is not None and exchange.request_end.complete
+            if whole or call.api is None:
                 call = None
+            else:
+                self._begin(exchange, call)
         if call is not None:
             self._finish(exchange, call, ktime_ns)
-        host = host_of(exchange.request)
-        self._interest.exchange_seen(exchange.connection, is_call=call is not None, host=host)
+            return True
+        head = exchange.response
+        return head is not None and head.status == 101
+
+    def socket_message(self, exchange: Exchange, message: SocketMessage) -> None:
+        """A message may begin a call, be part of its response, or end it."""
+
+    def socket_closed(self, exchange: Exchange, ktime_ns: int) -> None:
+        """A call under way is cut."""
 
     # Rows
 
     def _begin(self, exchange: Exchange, call: _Call) -> None:
         """The first row of a call: status `running`."""
         key, head, request = exchange.connection, exchange.request, call.request
+        assert call.api is not None
+        number = exchange.number if exchange.turn is None else f"{exchange.number}.{exchange.turn}"
         call_id = (
             "c"
             + digest(
                 f"{self._info.boot_id}:{key.tgid}:{key.start_ns}:{key.handle}:{key.epoch}:"
-                f"{exchange.number}".encode()
+                f"{number}".encode()
             )[:16]
         )
         started_ns = self._info.wall_ns(head.ktime_ns)
@@ -212,11 +222,11 @@ class CallTracker:
             agent_version=identity.agent_version,
             pid=key.tgid,
             comm=comm,
-            provider=call.api.provider(head),
+            provider=provider_of(head, call.api),
             api=call.api.name,
             model=None,
             request_model=request.request_model,
-            host=header(head.headers, "host"),
+            host=header(head.headers, "host") or header(head.headers, ":authority"),
             started_ns=started_ns,
             first_byte_ns=None,
             first_token_ns=None,
@@ -253,6 +263,9 @@ class CallTracker:
             tls_stack=origin.tls_stack,
             local_address=origin.local_address,
             remote_address=origin.remote_address,
+            capture_id=self._info.capture_id,
+            operation=call.api.operation,
+            protocol=exchange.protocol,
         )
         self._calls[call_id] = call.row
         self._running[call_id] = (exchange, call)
@@ -348,6 +361,7 @@ class CallTracker:
             complete=complete,
             cost_usd=cost.cost_usd,
             cost_source=cost.source,
+            usage_source=None if response.usage is None else "reported",
             response_bytes=end.wire_bytes if end else None,
             lost_bytes=exchange.lost_bytes,
             provider_request_id=_first(head.headers, "request-id", "x-request-id")

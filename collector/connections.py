@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from collector.coverage import Coverage
-from collector.exchange import ExchangeObserver, HttpConnection, HttpCounters
+from collector.exchange import ExchangeObserver, HttpCounters
 from collector.halves import HalfJoiner
+from collector.http_connection import HttpConnection
 from collector.origin import Origin
 from collector.processes import ProcessTable
 from collector.protocol import NOT_HTTP, SERVER_SIDE
@@ -112,11 +113,14 @@ class Connections:
             connection.close(ktime_ns)
         self._followed = {}
 
-    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool, host: str | None) -> None:
+    def exchange_seen(
+        self, connection: ConnectionKey, *, followed: bool, is_call: bool, host: str | None
+    ) -> None:
         """Connections without a call for a while are left to the kernel to ignore."""
         if is_call:
-            self._without_call[connection] = -1
             self._coverage.call(connection, host)
+        if followed:
+            self._without_call[connection] = -1
             return
         seen = self._without_call.get(connection, 0)
         if seen < 0:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from collector.capture_info import CaptureInfo
 from collector.client_hello import server_name
-from collector.llm.endpoint import model_provider
+from collector.llm.registry import model_provider
 from collector.processes import ProcessTable
 from collector.rows import CoverageRow
 from collector.streams import StreamAssembler

@@ -18,6 +18,7 @@ from collector.channels import ChannelTracker, is_channel
 from collector.connections import Connections
 from collector.coverage import Coverage
 from collector.exchange import HttpCounters
+from collector.exchange_router import ExchangeRouter
 from collector.health import health_rows
 from collector.pricing import Override
 from collector.processes import ProcessTable
@@ -66,15 +67,15 @@ class Pipeline:
         self._connections = Connections(
             self._streams, self._http, self._processes, self._coverage, ignore=ignore
         )
-        self._calls = self._connections.observer = CallTracker(
+        self._calls = CallTracker(
             info,
             self._processes,
-            self._connections,
             redact,
             content=content,
             overrides=overrides,
             undecoded=self._http.undecoded,
         )
+        self._connections.observer = ExchangeRouter((self._calls,), self._connections)
         self._channels = ChannelTracker(
             info, self._processes, self._streams, redact, content=content, ignore=ignore
         )

@@ -20,27 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.llm.model import Usage
+from collector.llm.registry import price_id
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo
 
 _MILLION = 1_000_000
-# OpenTelemetry's provider name -> provider id of genai-prices, where they differ
-_PROVIDER_IDS = {
-    "azure.ai.openai": "azure",
-    "azure.ai.inference": "azure",
-    "mistral_ai": "mistral",
-    "x_ai": "x-ai",
-    "gcp.gemini": "google",
-    "gcp.vertex_ai": "google",
-    "gcp.gen_ai": "google",
-    "aws.bedrock": "aws",
-    "together_ai": "together",
-    "fireworks_ai": "fireworks",
-    "github_copilot": "github-copilot",
-    "moonshot_ai": "moonshotai",
-    "z_ai": "zai",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +152,7 @@ def _model_info(model: str, provider: str, host: str | None) -> ModelInfo | None
 
     tables = get_snapshot()
     try:
-        return tables.find_provider_model(model, None, _PROVIDER_IDS.get(provider, provider), None)[
-            1
-        ]
+        return tables.find_provider_model(model, None, price_id(provider), None)[1]
     except LookupError:
         pass
     if host is None:

@@ -61,6 +61,14 @@ class CallRow:
     tls_stack: str | None = None  # openssl, boringssl...; none: a plain socket
     local_address: str | None = None  # 127.0.0.1:40000 or [::1]:40000
     remote_address: str | None = None
+    capture_id: str | None = None  # None: written by a version that did not say
+    operation: str = "chat"  # OpenTelemetry's gen_ai.operation.name
+    protocol: str | None = None  # http/1.1 | http/2 | websocket
+    usage_source: str | None = None  # reported | estimated | output_estimated | None: no usage
+    attempt: int | None = None  # 1 for the first, as the client's headers count; None: not said
+    service_tier: str | None = None  # as the response says, else as the request asks
+    initiator: str | None = None  # user | agent, where the client says who asked
+    retry_after_s: float | None = None  # how long the provider asked to wait
     chunk_ns: tuple[int, ...] = ()  # offsets from started_ns of each content chunk
 
 

@@ -82,4 +82,12 @@ class Upgraded:
     protocol: str
 
 
-HttpEvent = RequestHead | ResponseHead | BodyData | MessageEnd | Skipped | Upgraded
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Bytes of the protocol that the connection was upgraded to."""
+
+    ktime_ns: int
+    data: bytes
+
+
+HttpEvent = RequestHead | ResponseHead | BodyData | MessageEnd | Skipped | Upgraded | Passed

@@ -13,7 +13,8 @@ the method appends events and returns True for "call the next state's", False fo
     START -> RESYNC -> START                                           in search of a start line
     any -> UPGRADED | CLOSED                                           for good
 
-Every byte fed is in exactly one `MessageEnd.wire_bytes` or `Skipped.length`, or still pending.
+Every byte fed is in exactly one `MessageEnd.wire_bytes`, `Skipped.length` or `Passed.data`, or
+still pending.
 An interim response head and blank lines before a message count into the message that follows.
 """
 
@@ -25,7 +26,15 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from collector.http.chunked import ChunkedBody, Phase
-from collector.http.events import BodyData, Headers, HttpEvent, MessageEnd, Skipped, Upgraded
+from collector.http.events import (
+    BodyData,
+    Headers,
+    HttpEvent,
+    MessageEnd,
+    Passed,
+    Skipped,
+    Upgraded,
+)
 from collector.http.heads import STATUS_BEGIN, STATUS_BEGIN_BYTES, Framing, header_fields
 from collector.http.receive_buffer import ReceiveBuffer
 from collector.http.states import BODY_STATES, SkipReason, State
@@ -138,8 +147,12 @@ class MessageReader(ABC):
         if self._state in BODY_STATES:
             self._cut(events, ktime_ns)
         events.append(Upgraded(ktime_ns, protocol))
-        self._flush(events, ktime_ns, SkipReason.UPGRADED)
         self._state = State.UPGRADED
+        if self._wire_bytes:
+            events.append(Skipped(ktime_ns, self._wire_bytes, SkipReason.UPGRADED))
+            self._wire_bytes = 0
+        if self._buffer:
+            self._read_upgraded(events, ktime_ns)
         return events
 
     # -- readers, one per state: True for "go on", False for "need more" -----------------------
@@ -251,7 +264,7 @@ class MessageReader(ABC):
         return False
 
     def _read_upgraded(self, events: list[HttpEvent], ktime_ns: int) -> bool:
-        self._flush(events, ktime_ns, SkipReason.UPGRADED)
+        events.append(Passed(ktime_ns, self._buffer.take(len(self._buffer))))
         return False
 
     def _read_closed(self, events: list[HttpEvent], ktime_ns: int) -> bool:

@@ -1,6 +1,6 @@
 """Splits a `text/event-stream` body into events.
 
-In: body bytes after content decoding. Out: `SseEvent`, to the response decoders of
+In: body bytes after content decoding. Out: `StreamEvent`, to the response decoders of
 `collector.llm`. Follows the WHATWG HTML standard, section 9.2.6 "Interpreting an event stream":
 lines end in CR LF, LF or CR, a blank line ends an event, an event that the stream's end cuts
 short is not one. Bytes of an unfinished event are held, up to a limit; what goes beyond it is
@@ -9,24 +9,11 @@ skipped up to the next blank line, and counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collector.http.framing import StreamEvent
 
 _BOM = b"\xef\xbb\xbf"
 _EVENT_END = b"\n\n"
 _MAX_RETRY_DIGITS = 18
-
-
-@dataclass(frozen=True, slots=True)
-class SseEvent:
-    """One event. `data` is UTF-8 as sent, which JSON parsers take without a copy.
-
-    `event` is `message` when the stream names none. `id` is the last event id, which lasts until
-    the stream sends another; None: it sent none yet.
-    """
-
-    event: str
-    data: bytes
-    id: str | None
 
 
 class SseDecoder:
@@ -51,7 +38,7 @@ class SseDecoder:
         """Bytes of an event that has not ended."""
         return len(self._held)
 
-    def feed(self, data: bytes) -> list[SseEvent]:
+    def feed(self, data: bytes) -> list[StreamEvent]:
         """Take body bytes and return the events that they end."""
         if self._after_cr or b"\r" in data:
             data = self._with_lf(data)
@@ -67,11 +54,11 @@ class SseDecoder:
                 return []
         return self._events(whole)
 
-    def finish(self) -> list[SseEvent]:
+    def finish(self) -> list[StreamEvent]:
         """Note the end of the stream. An unfinished event is none: see `pending_bytes`."""
         return []
 
-    def _feed_held(self, data: bytes) -> list[SseEvent]:
+    def _feed_held(self, data: bytes) -> list[StreamEvent]:
         """The way of `feed` when the bytes fed are not all there is to look at."""
         held = self._held
         searched = 0 if self._at_begin or self._skipping else max(0, len(held) - 1)
@@ -133,13 +120,13 @@ class SseDecoder:
             self._skipping = True
             self._pass_skipped()
 
-    def _events(self, whole: bytes) -> list[SseEvent]:
+    def _events(self, whole: bytes) -> list[StreamEvent]:
         """Events of a text that a blank line ended; blank lines part them."""
-        events: list[SseEvent] = []
+        events: list[StreamEvent] = []
         for block in whole.split(_EVENT_END):
             name, line_end, data = block.partition(b"\n")
             if not line_end and name.startswith(b"data: ") and len(name) <= self._limit_bytes:
-                events.append(SseEvent("message", name[6:], self._id))
+                events.append(StreamEvent("message", name[6:], self._id))
             elif (
                 name.startswith(b"event: ")
                 and data.startswith(b"data: ")
@@ -147,14 +134,14 @@ class SseDecoder:
                 and len(block) <= self._limit_bytes
             ):
                 label = name[7:].decode("utf-8", "replace")
-                events.append(SseEvent(label or "message", data[6:], self._id))
+                events.append(StreamEvent(label or "message", data[6:], self._id))
             else:
                 event = self._event(block.strip(b"\n"))
                 if event is not None:
                     events.append(event)
         return events
 
-    def _event(self, block: bytes) -> SseEvent | None:
+    def _event(self, block: bytes) -> StreamEvent | None:
         """One event from its lines, or None when it carries no data or is over the limit."""
         if len(block) > self._limit_bytes:
             self.skipped_bytes += len(block)
@@ -174,4 +161,4 @@ class SseDecoder:
                 self.retry_ms = int(value)
         if not data:
             return None
-        return SseEvent(event or "message", b"\n".join(data), self._id)
+        return StreamEvent(event or "message", b"\n".join(data), self._id)

@@ -39,8 +39,16 @@ class AnthropicMessages(PostedTo):
     """The `Api` of Anthropic and of servers that speak its format."""
 
     name = "anthropic.messages"
+    operation = "chat"
     path = _PATH
     native_provider = "anthropic"
+
+    def has_shape(self, body: JsonObject) -> bool:
+        """`max_tokens` is required, and `system` and tools have shapes of their own."""
+        if type(body.get("messages")) is not list or count(body, "max_tokens") is None:
+            return False
+        anthropic_tools = any("input_schema" in tool for tool in objects(body, "tools"))
+        return "system" in body or anthropic_tools or "anthropic_version" in body
 
     def parse_request(
         self,

@@ -1,8 +1,9 @@
-"""The seam between HTTP exchanges and LLM APIs.
+"""The seams between HTTP exchanges and LLM APIs.
 
-An API module offers one `Api`; `collector.llm.registry` lists them in the order of trial.
+An API module offers one `Api`; the provider whose format it is lists it (`collector.llm.provider`).
 `collector.calls` asks `matches` once per request, `parse_request` when the body is whole, and
-feeds the response body (after content decoding) to the `ResponseDecoder`.
+feeds the response body (after content decoding) to the `ResponseDecoder`. A `SocketApi` says how
+the messages of a WebSocket make requests and responses of an `Api`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from collector.http.events import RequestHead, ResponseHead
-from collector.llm.model import LlmRequest, LlmResponse
+from collector.llm.model import JsonObject, LlmRequest, LlmResponse
 
 
 class ResponseDecoder(Protocol):
@@ -30,15 +31,36 @@ class Api(Protocol):
     """One wire format of one or more providers."""
 
     name: str  # stored in calls.api, e.g. `anthropic.messages`
+    operation: str  # `gen_ai.operation.name`: chat, text_completion, embeddings, generate_content
+    native_provider: str  # whose format it is: the provider where the host tells no other
 
     def matches(self, head: RequestHead) -> bool:
         """Could this request be a call of this API? Decided by method and path, not by host."""
 
-    def provider(self, head: RequestHead) -> str:
-        """OpenTelemetry's `gen_ai.provider.name` for the host, e.g. `anthropic`, `openai`."""
+    def has_shape(self, body: JsonObject) -> bool:
+        """Is a body that of this API's request and of no other's? Asked where the path is not
+        known."""
 
     def parse_request(self, head: RequestHead, body: bytes) -> LlmRequest | None:
         """The request, or None when the body is not of this API's shape."""
 
     def response_decoder(self, head: ResponseHead, request: LlmRequest) -> ResponseDecoder:
         """A decoder for the response that begins with `head`."""
+
+
+class SocketApi(Protocol):
+    """An `Api` whose requests and responses are messages of a WebSocket, one call at a time.
+
+    A response's messages are fed to the decoder as a JSON text sequence (RFC 7464).
+    """
+
+    api: Api
+
+    def matches(self, head: RequestHead) -> bool:
+        """Could the WebSocket that this request opens carry calls?"""
+
+    def request_of(self, message: bytes) -> bytes | None:
+        """The request body in a client's message; None when it begins no call."""
+
+    def ends_response(self, message: bytes) -> bool:
+        """Is a server's message the last of a response?"""

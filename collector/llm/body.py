@@ -1,4 +1,4 @@
-"""Response bodies: tells JSON from an event stream and keeps what all APIs share.
+"""Response bodies: tells JSON from streams of events and keeps what all APIs share.
 
 In: decoded body bytes with their times. Out: an `LlmResponse`. An API module derives from
 `BodyDecoder` and says what one JSON body and one stream event mean.
@@ -9,10 +9,13 @@ Memory is bounded: at most `LIMIT_BYTES` of output are kept, then the response i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 import orjson
 
 from collector.http.events import ResponseHead, header
+from collector.http.framing import Framing, StreamEvent
 from collector.http.sse import SseDecoder
 from collector.llm.fields import error_of
 from collector.llm.model import Json, JsonObject, LlmError, LlmResponse, ToolCall, Usage
@@ -22,6 +25,9 @@ _PIECE_BYTES = 64  # what a kept piece costs beside its text
 _STREAM_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _SNIFFED_BYTES = 7
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
+# media type -> how its events are framed
+_FRAMINGS: Mapping[str, type[Framing]] = {"text/event-stream": SseDecoder}
+_BINARY: frozenset[str] = frozenset()  # of them, those that never hold JSON in their place
 
 
 def joined(pieces: list[str]) -> str:
@@ -32,14 +38,20 @@ def joined(pieces: list[str]) -> str:
 
 
 class BodyDecoder(ABC):
-    """Accumulates one response of one API; the `ResponseDecoder` of `collector.llm.api`."""
+    """Accumulates one response of one API; the `ResponseDecoder` of `collector.llm.api`.
+
+    `array_framing` reads a body that is one JSON array of events; None: such a body is no stream.
+    """
+
+    array_framing: ClassVar[type[Framing] | None] = None
 
     def __init__(self, head: ResponseHead) -> None:
         content_type = header(head.headers, "content-type") or ""
-        self._says_stream = content_type.lower().startswith("text/event-stream")
+        self._media_type = content_type.partition(";")[0].strip().lower()
         self._status = head.status
-        self._is_stream: bool | None = None  # None: not told yet
-        self._sse = SseDecoder(LIMIT_BYTES)
+        self._sniffed = False
+        self._framing: Framing | None = None  # None: one JSON body, or not told yet
+        self._event_name = ""  # of the event being read
         self._body = bytearray()
         self._kept_bytes = 0
         self._truncated = False
@@ -55,16 +67,16 @@ class BodyDecoder(ABC):
     def feed(self, data: bytes, ktime_ns: int) -> None:
         """Take decoded body bytes that arrived at `ktime_ns`."""
         self._now_ns = ktime_ns
-        if self._is_stream:
+        if self._framing is not None:
             self._read_stream(data)
             return
         if len(self._body) + len(data) > LIMIT_BYTES:
             self._truncated = True
             return
         self._body += data
-        if self._is_stream is None:
-            self._is_stream = self._sniff()
-            if self._is_stream:
+        if not self._sniffed:
+            self._sniff()
+            if self._framing is not None:
                 self._read_stream(bytes(self._body))
                 self._body.clear()
 
@@ -74,9 +86,11 @@ class BodyDecoder(ABC):
 
     def finish(self, complete: bool) -> LlmResponse:
         """The final response. `complete` says whether the HTTP body arrived whole."""
-        if self._is_stream:
-            self._read_stream(b"\n\n")  # a last event without its blank line
-            self._truncated |= self._sse.skipped_bytes > 0
+        if self._framing is not None:
+            if self._media_type not in _BINARY:
+                self._read_stream(b"\n\n")  # a last event without its line end
+            self._take_events(self._framing.finish())
+            self._truncated |= self._framing.skipped_bytes > 0
         elif not self._truncated:
             self._read_json(bytes(self._body))
         whole = complete and self._ended and not self._truncated
@@ -115,19 +129,33 @@ class BodyDecoder(ABC):
         self._error = error_of(payload, str(self._status) if self._status >= 400 else "error")
         self._ended = True
 
-    def _sniff(self) -> bool | None:
-        self._body = self._body.lstrip(_BLANKS)  # keep-alive of slow unstreamed calls
-        start = self._body[:_SNIFFED_BYTES]
-        if start.startswith((b"{", b"[")):
-            return False
-        if self._says_stream:
-            return True if start else None
-        if len(start) < _SNIFFED_BYTES:
-            return None
-        return start.startswith(_STREAM_STARTS)
+    def _sniff(self) -> None:
+        """Tell what the body is, once enough of it is there."""
+        framing = _FRAMINGS.get(self._media_type)
+        if self._media_type not in _BINARY:
+            self._body = self._body.lstrip(_BLANKS)  # keep-alive of slow unstreamed calls
+            start = self._body[:_SNIFFED_BYTES]
+            if framing is None or framing is SseDecoder:
+                if start.startswith(b"["):
+                    framing = self.array_framing if self._status < 400 else None
+                elif start.startswith(b"{"):
+                    framing = None
+                elif framing is None:
+                    if len(start) < _SNIFFED_BYTES:
+                        return
+                    if start.startswith(_STREAM_STARTS):
+                        framing = SseDecoder
+            if not start:
+                return
+        self._sniffed = True
+        self._framing = framing(LIMIT_BYTES) if framing is not None else None
 
     def _read_stream(self, data: bytes) -> None:
-        for event in self._sse.feed(data):
+        assert self._framing is not None
+        self._take_events(self._framing.feed(data))
+
+    def _take_events(self, events: list[StreamEvent]) -> None:
+        for event in events:
             raw = event.data
             try:
                 payload = orjson.loads(raw)
@@ -137,6 +165,7 @@ class BodyDecoder(ABC):
                 continue
             if type(payload) is dict:
                 self._event_bytes = len(raw)
+                self._event_name = event.event
                 self._take_event(payload)
 
     def _read_json(self, raw: bytes) -> None:

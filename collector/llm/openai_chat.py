@@ -32,8 +32,19 @@ class OpenAiChat(PostedTo):
     """The `Api` of OpenAI, Azure and the many servers that speak its format."""
 
     name = "openai.chat"
+    operation = "chat"
     path = _PATH
     native_provider = "openai"
+
+    def has_shape(self, body: JsonObject) -> bool:
+        """Messages, of which the first may be the system's, and functions for tools."""
+        messages = objects(body, "messages")
+        if not messages or "system" in body or word(body, "model") is None:
+            return False
+        tools = objects(body, "tools")
+        if tools:
+            return all("function" in tool or "custom" in tool for tool in tools)
+        return "stream_options" in body or _is_instruction(messages[0])
 
     def parse_request(
         self,

@@ -52,8 +52,15 @@ class OpenAiResponses(PostedTo):
     """The `Api` of OpenAI's Responses, also Azure's, Codex's and OpenRouter's."""
 
     name = "openai.responses"
+    operation = "chat"
     path = _PATH
     native_provider = "openai"
+
+    def has_shape(self, body: JsonObject) -> bool:
+        """`input` with what only this API has beside it."""
+        if type(body.get("input")) not in (list, str) or "messages" in body:
+            return False
+        return any(key in body for key in ("instructions", "store", "previous_response_id"))
 
     def parse_request(
         self,

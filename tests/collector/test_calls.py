@@ -7,7 +7,9 @@ import pytest
 
 from collector import calls as calls_module
 from collector.calls import CallTracker
-from collector.exchange import HttpConnection, HttpCounters
+from collector.exchange import HttpCounters
+from collector.exchange_router import ExchangeRouter
+from collector.http_connection import HttpConnection
 from collector.processes import ProcessTable
 from collector.redaction import Redactor
 from collector.rows import Batch, CallRow, ToolCallRow
@@ -39,20 +41,22 @@ class Tracked:
         self.tracker = CallTracker(
             INFO,
             ProcessTable(INFO),
-            self,
             Redactor(SALT).redact_text,
             content=content,
             undecoded=lambda reason, length: self.undecoded.append((reason, length)),
         )
+        self.router = ExchangeRouter((self.tracker,), self)
         self.connections: dict[ConnectionKey, HttpConnection] = {}
         self.at = 0
 
-    def exchange_seen(self, connection: ConnectionKey, *, is_call: bool, host: str | None) -> None:
+    def exchange_seen(
+        self, connection: ConnectionKey, *, followed: bool, is_call: bool, host: str | None
+    ) -> None:
         self.interest.append(is_call)
 
     def _connection(self, key: ConnectionKey) -> HttpConnection:
         if key not in self.connections:
-            self.connections[key] = HttpConnection(key, self.tracker, HttpCounters())
+            self.connections[key] = HttpConnection(key, self.router, HttpCounters())
         return self.connections[key]
 
     def sends(self, data: bytes, key: ConnectionKey = CONNECTION) -> Tracked:

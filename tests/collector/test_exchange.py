@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector.exchange import Exchange, HttpConnection, HttpCounters
+from collector.exchange import Exchange, HttpCounters, SocketMessage
+from collector.http_connection import HttpConnection
 from collector.origin import Origin
 from probes.events import Direction
 from tests.collector.http.transcripts import pieces
@@ -68,6 +69,13 @@ class Log:
         seen.ended = True
         state = "complete" if exchange.complete else "incomplete"
         self._write(exchange, f"< {state} {seen.response_body.decode('latin-1')}".rstrip())
+
+    def socket_message(self, exchange: Exchange, message: SocketMessage) -> None:
+        text = "lost" if message.data is None else message.data.decode("latin-1")
+        self._write(exchange, f"{'<>'[message.direction]} message {text}")
+
+    def socket_closed(self, exchange: Exchange, ktime_ns: int) -> None:
+        self._write(exchange, "closed")
 
 
 class Capture:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.exchange import HttpConnection
+from collector.http_connection import HttpConnection
 from collector.origin import Origin
 from collector.protocol import SEARCH_BYTES, SEARCH_TURNS, http2_frames
 from probes.events import Direction, Source

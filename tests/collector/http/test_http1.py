@@ -8,6 +8,7 @@ from collector.http.events import (
     BodyData,
     HttpEvent,
     MessageEnd,
+    Passed,
     RequestHead,
     ResponseHead,
     Skipped,
@@ -181,11 +182,11 @@ class TestUpgrade:
         self, method: str, head: bytes, protocol: str
     ) -> None:
         reader = answering(method)
-        _, end, upgraded, skipped = reader.feed(head + b"\x81\x05", 1)
+        _, end, upgraded, passed = reader.feed(head + b"\x81\x05", 1)
         assert end == MessageEnd(1, True, len(head))
         assert upgraded == Upgraded(1, protocol)
-        assert skipped == Skipped(1, 2, "upgraded")
-        assert reader.feed(OK, 2) == [Skipped(2, len(OK), "upgraded")]
+        assert passed == Passed(1, b"\x81\x05")
+        assert reader.feed(OK, 2) == [Passed(2, OK)]
         assert reader.gap(5, 2) == []
         assert reader.close(3) == []
 
@@ -198,7 +199,7 @@ class TestUpgrade:
         reader = RequestReader()
         assert reader.feed(GET + b"\x81", 1) == [*GET_EVENTS, Skipped(1, 1, "resync")]
         assert reader.upgrade("websocket", 2) == [Upgraded(2, "websocket")]
-        assert reader.feed(GET, 3) == [Skipped(3, len(GET), "upgraded")]
+        assert reader.feed(GET, 3) == [Passed(3, GET)]
 
 
 class TestResync:

@@ -7,18 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.http.sse import SseDecoder, SseEvent
+from collector.http.framing import StreamEvent
+from collector.http.sse import SseDecoder
 
 from .transcripts import pieces
 
 
-def decode(*feeds: bytes, limit: int = 1000) -> list[SseEvent]:
+def decode(*feeds: bytes, limit: int = 1000) -> list[StreamEvent]:
     decoder = SseDecoder(limit)
     return [event for data in feeds for event in decoder.feed(data)] + decoder.finish()
 
 
-def message(data: bytes, event: str = "message", id: str | None = None) -> SseEvent:
-    return SseEvent(event, data, id)
+def message(data: bytes, event: str = "message", id: str | None = None) -> StreamEvent:
+    return StreamEvent(event, data, id)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def message(data: bytes, event: str = "message", id: str | None = None) -> SseEv
         (b"data: a\n\ndata: b\n", [message(b"a")]),
     ],
 )
-def test_stream(stream: bytes, events: list[SseEvent]) -> None:
+def test_stream(stream: bytes, events: list[StreamEvent]) -> None:
     assert decode(stream) == events
     assert decode(*(stream[at : at + 1] for at in range(len(stream)))) == events
     assert decode(b"", stream, b"") == events
@@ -114,14 +115,14 @@ def test_memory_is_bounded() -> None:
     assert decoder.feed(b"data: a\n\n") == [message(b"a")]
 
 
-def reference(stream: bytes) -> list[SseEvent]:
+def reference(stream: bytes) -> list[StreamEvent]:
     """The standard's algorithm, line by line over the whole stream."""
     lines = re.split(rb"\r\n|\n|\r", stream.removeprefix(b"\xef\xbb\xbf"))
     events, event, data, last_id = [], "", b"", None
     for line in lines[:-1]:
         if not line:
             if data:
-                events.append(SseEvent(event or "message", data[:-1], last_id))
+                events.append(StreamEvent(event or "message", data[:-1], last_id))
             event, data = "", b""
             continue
         name, _, value = line.partition(b":")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from collector.http.events import BodyData, HttpEvent, MessageEnd, Skipped
+from collector.http.events import BodyData, HttpEvent, MessageEnd, Passed, Skipped
 from collector.http.http1 import RequestReader, ResponseReader
 
 Reader = RequestReader | ResponseReader
@@ -22,6 +22,8 @@ def merged(events: Iterable[HttpEvent]) -> list[HttpEvent]:
         last = result[-1] if result else None
         if isinstance(event, BodyData) and isinstance(last, BodyData):
             result[-1] = BodyData(event.ktime_ns, last.data + event.data)
+        elif isinstance(event, Passed) and isinstance(last, Passed):
+            result[-1] = Passed(event.ktime_ns, last.data + event.data)
         elif (
             isinstance(event, Skipped) and isinstance(last, Skipped) and last.reason == event.reason
         ):
@@ -38,6 +40,8 @@ def accounted_bytes(events: Iterable[HttpEvent]) -> int:
             total += event.wire_bytes
         elif isinstance(event, Skipped):
             total += event.length
+        elif isinstance(event, Passed):
+            total += len(event.data)
     return total
 
 

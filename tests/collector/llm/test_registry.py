@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from collector.http.events import RequestHead
-from collector.llm.registry import APIS, match
+from collector.llm.registry import APIS, match, provider_of
 from tests.collector.llm.wire import post
 
 
@@ -79,15 +79,15 @@ def test_provider_by_host(host: str, target: str, provider: str) -> None:
     head = post(target, host)
     found = match(head)
     assert found is not None
-    assert found.provider(head) == provider
+    assert provider_of(head, found) == provider
 
 
 def test_provider_without_host_header() -> None:
     head = RequestHead(1, "POST", "https://api.groq.com/openai/v1/chat/completions", "HTTP/1.1", ())
     found = match(head)
     assert found is not None
-    assert found.provider(head) == "groq"
+    assert provider_of(head, found) == "groq"
     bare = RequestHead(1, "POST", "/v1/responses", "HTTP/1.1", ())
     api = match(bare)
     assert api is not None
-    assert api.provider(bare) == "openai"
+    assert provider_of(bare, api) == "openai"
