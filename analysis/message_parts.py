@@ -1,8 +1,8 @@
 """What a message says, whatever the provider's JSON looks like.
 
-In: the body of one stored message (Anthropic Messages, OpenAI Chat Completions, OpenAI
-Responses). Out: its `Part`s in order, for the dashboard and `underglass show`. Pure; what it does
-not know is shown as the JSON that it is, never left out.
+In: the body of one stored message, as the provider's API shapes it. Out: its `Part`s in order,
+for the dashboard and `underglass show`. Pure; what it does not know is shown as the JSON that it
+is, never left out.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _message(body: Any) -> Iterator[Part]:
         yield from _content(body)
         return
     known = False
-    for field in ("reasoning_content", "reasoning"):
+    for field in ("reasoning_content", "reasoning", "thinking", "tool_plan"):
         if isinstance(body.get(field), str) and body[field]:
             known = True
             yield Part("thinking", body[field])
@@ -67,6 +67,9 @@ def _message(body: Any) -> Iterator[Part]:
     elif body.get("content") is not None:
         known = True
         yield from _content(body["content"])
+    elif isinstance(body.get("parts"), list):  # Gemini
+        known = True
+        yield from _content(body["parts"])
     if isinstance(body.get("refusal"), str):
         known = True
         yield Part("text", body["refusal"], "refusal")
@@ -92,6 +95,9 @@ def _block(block: Any) -> Part:
     if not isinstance(block, dict):
         return Part("other", pretty_json(block))
     kind = str(block.get("type", ""))
+    untyped = None if kind else _untyped(block)
+    if untyped is not None:
+        return untyped
     if isinstance(block.get("text"), str):
         return Part("text", block["text"])
     if kind == "thinking":
@@ -119,6 +125,34 @@ def _block(block: Any) -> Part:
     if isinstance(block.get("refusal"), str):
         return Part("text", block["refusal"], "refusal")
     return Part("other", pretty_json(block), kind)
+
+
+def _untyped(block: JsonObject) -> Part | None:
+    """A block that is told by its only key, as Gemini's parts and Bedrock's blocks are."""
+    for field, name, asked in (("functionCall", "id", "args"), ("toolUse", "toolUseId", "input")):
+        call = block.get(field)
+        if isinstance(call, dict):
+            return _tool_call(call, call.get(asked), field, _id(call, name))
+    answer = block.get("functionResponse")
+    if isinstance(answer, dict):
+        return Part("tool_result", _text(answer.get("response")), tool_call_id=_id(answer, "id"))
+    answer = block.get("toolResult")
+    if isinstance(answer, dict):
+        return Part(
+            "tool_result",
+            _text(answer.get("content")),
+            is_error=answer.get("status") == "error",
+            tool_call_id=_id(answer, "toolUseId"),
+        )
+    if block.get("thought") is True and isinstance(block.get("text"), str):
+        return Part("thinking", block["text"])
+    reasoning = block.get("reasoningContent")
+    if isinstance(reasoning, dict):
+        said = reasoning.get("reasoningText")
+        thought = said.get("text") if isinstance(said, dict) else None
+        readable = thought if isinstance(thought, str) else None
+        return Part("thinking", readable or "(not readable: the provider encrypted it)")
+    return None
 
 
 def _chat_tool_call(call: Any) -> Part:

@@ -8,6 +8,7 @@ extends an earlier one shares all of its nodes and storage grows with what is ne
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,15 +22,13 @@ from collector.redaction import TextRedactor
 from collector.rows import Batch, ContentRow, MessageNodeRow, ToolSetRow
 
 _KNOWN_LIMIT = 200_000
+_SIZE = struct.Struct("<Q").pack
 
 
 def digest(*parts: bytes) -> str:
     """16 bytes of BLAKE2b over length-prefixed parts, in hex."""
-    hashed = blake2b(digest_size=16)
-    for part in parts:
-        hashed.update(len(part).to_bytes(8, "little"))
-        hashed.update(part)
-    return hashed.hexdigest()
+    prefixed = b"".join([piece for part in parts for piece in (_SIZE(len(part)), part)])
+    return blake2b(prefixed, digest_size=16).hexdigest()
 
 
 class _Known:

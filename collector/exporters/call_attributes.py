@@ -30,7 +30,19 @@ _NUMBERS = (
     ("frequency_penalty", semconv.REQUEST_FREQUENCY_PENALTY),
     ("presence_penalty", semconv.REQUEST_PRESENCE_PENALTY),
 )
-_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_TOKEN_LIMITS = (
+    *("max_tokens", "max_completion_tokens", "max_output_tokens"),
+    *("maxOutputTokens", "maxTokens", "num_predict"),
+)
+# where APIs keep the parameters of generation: Gemini, Bedrock, Ollama
+_GROUPS = ("generationConfig", "inferenceConfig", "options")
+# their names for parameters -> those of the others
+_SAME = {"topP": "top_p", "topK": "top_k", "p": "top_p", "k": "top_k"} | {
+    "frequencyPenalty": "frequency_penalty",
+    "presencePenalty": "presence_penalty",
+    "stopSequences": "stop_sequences",
+    "candidateCount": "n",
+}
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
 
 
@@ -44,9 +56,10 @@ def call_attributes(
 ) -> dict[str, Attribute | None]:
     """Everything about a call except its session."""
     address, port = server(call.host)
+    protocol, _, version = (call.protocol or "").partition("/")
     streamed = call.stream and call.first_token_ns is not None
     attributes: dict[str, Attribute | None] = {
-        semconv.OPERATION_NAME: semconv.CHAT,
+        semconv.OPERATION_NAME: call.operation,
         semconv.PROVIDER_NAME: call.provider,
         semconv.AGENT_NAME: call.agent,
         semconv.AGENT_VERSION: call.agent_version,
@@ -66,6 +79,8 @@ def call_attributes(
         semconv.USAGE_REASONING_TOKENS: call.reasoning_tokens,
         semconv.SERVER_ADDRESS: address,
         semconv.SERVER_PORT: port,
+        semconv.NETWORK_PROTOCOL_NAME: protocol or None,
+        semconv.NETWORK_PROTOCOL_VERSION: version or None,
         semconv.HTTP_RESPONSE_STATUS_CODE: call.http_status,
         semconv.ERROR_TYPE: call.error_type or ("_OTHER" if call.status == "error" else None),
         semconv.OWN_CALL_ID: call.call_id,
@@ -77,6 +92,7 @@ def call_attributes(
         semconv.OWN_COMM: call.comm,
         semconv.OWN_COST_USD: call.cost_usd,
         semconv.OWN_COST_SOURCE: call.cost_source,
+        semconv.OWN_USAGE_SOURCE: call.usage_source,
         semconv.OWN_LOST_BYTES: call.lost_bytes,
         semconv.OWN_REQUEST_BYTES: call.request_bytes,
         semconv.OWN_RESPONSE_BYTES: call.response_bytes,
@@ -118,6 +134,9 @@ def request_parameters(params: str | None) -> dict[str, Attribute | None]:
     given = parse_object(params.encode()) if params else None
     if given is None:
         return {}
+    for group in _GROUPS:
+        given = {**mapping(given, group), **given}
+    given |= {known: given[own] for own, known in _SAME.items() if own in given}
     found: dict[str, Attribute | None] = {
         attribute: _number(given, name) for name, attribute in _NUMBERS
     }

@@ -1,10 +1,10 @@
 """Stored messages in the shape that the GenAI conventions give messages.
 
-In: message, system and tool bodies as the providers shape them (Anthropic Messages, OpenAI Chat,
-OpenAI Responses). Out: the JSON texts of `gen_ai.input.messages`, `gen_ai.output.messages`,
-`gen_ai.system_instructions` and `gen_ai.tool.definitions`: messages of a role and parts, of type
-text, reasoning, tool_call, tool_call_response, blob, uri or file. A part of any other type is
-handed on as it is, which the conventions allow.
+In: message, system and tool bodies as the providers shape them. Out: the JSON texts of
+`gen_ai.input.messages`, `gen_ai.output.messages`, `gen_ai.system_instructions` and
+`gen_ai.tool.definitions`: messages of a role and parts, of type text, reasoning, tool_call,
+tool_call_response, blob, uri or file. A part of any other type is handed on as it is, which the
+conventions allow.
 """
 
 from __future__ import annotations
@@ -93,8 +93,10 @@ def _role(message: Json) -> str:
     if kind.endswith("_output"):
         return "tool"
     role = word(message, "role")
-    if role == "user" and _only_tool_results(message.get("content")):
+    if role in ("user", "function") and _only_tool_results(_blocks_of(message)):
         return "tool"
+    if role == "model":  # Gemini
+        return "assistant"
     return role or "assistant"  # items without a role are what the model made earlier
 
 
@@ -102,8 +104,19 @@ def _only_tool_results(content: Json) -> bool:
     return (
         type(content) is list
         and bool(content)
-        and all(type(block) is dict and block.get("type") == "tool_result" for block in content)
+        and all(type(block) is dict and _is_tool_result(block) for block in content)
     )
+
+
+def _is_tool_result(block: JsonObject) -> bool:
+    untyped = any(field in block for field in ("functionResponse", "toolResult"))
+    return untyped or block.get("type") == "tool_result"
+
+
+def _blocks_of(message: JsonObject) -> Json:
+    """What a message holds; Gemini calls it parts."""
+    content = message.get("content")
+    return message.get("parts") if content is None else content
 
 
 def _parts_of(message: Json) -> Iterator[JsonObject]:
@@ -114,13 +127,14 @@ def _parts_of(message: Json) -> Iterator[JsonObject]:
     if "role" not in message and message.get("type") != "message":
         yield from _block(message)
         return
-    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    fields = ("reasoning_content", "reasoning", "thinking", "tool_plan")
+    reasoning = next((value for name in fields if (value := message.get(name))), None)
     if type(reasoning) is str and reasoning:
         yield _reasoning(reasoning)
     if message.get("role") == "tool":
         yield _tool_response(word(message, "tool_call_id"), message.get("content"))
         return
-    yield from _content(message.get("content"))
+    yield from _content(_blocks_of(message))
     if type(refusal := message.get("refusal")) is str:
         yield _text(refusal)
     calls = message.get("tool_calls")
@@ -144,7 +158,9 @@ def _content(content: Json) -> Iterator[JsonObject]:
 
 def _block(block: JsonObject) -> Iterator[JsonObject]:
     kind = word(block, "type") or ""
-    if kind in _TEXTS:
+    if not kind:
+        yield _untyped(block)
+    elif kind in _TEXTS:
         yield _text(text(block, "text") or text(block, "refusal") or "")
     elif kind in _REASONINGS:
         yield _reasoning(text(block, "thinking") or text(block, "text") or "")
@@ -162,6 +178,33 @@ def _block(block: JsonObject) -> Iterator[JsonObject]:
         yield _tool_call(word(block, "call_id") or word(block, "id"), name, _arguments(block))
     else:
         yield _attachment(kind, block) or {**block, "type": kind or "unknown"}
+
+
+def _untyped(block: JsonObject) -> JsonObject:
+    """A block that is told by its only key, as Gemini's parts and Bedrock's blocks are."""
+    if call := mapping(block, "functionCall"):
+        return _tool_call(word(call, "id"), word(call, "name"), call.get("args"))
+    if call := mapping(block, "toolUse"):
+        return _tool_call(word(call, "toolUseId"), word(call, "name"), call.get("input"))
+    if answer := mapping(block, "functionResponse"):
+        return _tool_response(word(answer, "id"), answer.get("response"))
+    if answer := mapping(block, "toolResult"):
+        content = answer.get("content")
+        texts = [text(part, "text") for part in content if type(part) is dict] if content else []
+        plain = bool(texts) and all(one is not None for one in texts)
+        return _tool_response(word(answer, "toolUseId"), text_parts(content) if plain else content)
+    if thought := mapping(mapping(block, "reasoningContent"), "reasoningText"):
+        return _reasoning(text(thought, "text") or "")
+    said = text(block, "text")
+    if said is not None:
+        return _reasoning(said) if block.get("thought") is True else _text(said)
+    if held := mapping(block, "inlineData") or mapping(block, "fileData"):
+        mime_type = {"mime_type": word(held, "mimeType")} if word(held, "mimeType") else {}
+        if (data := text(held, "data")) is not None:
+            return {"type": "blob", **mime_type, "content": data}
+        if (uri := text(held, "fileUri")) is not None:
+            return {"type": "uri", **mime_type, "uri": uri}
+    return {**block, "type": "unknown"}
 
 
 def _attachment(kind: str, block: JsonObject) -> JsonObject | None:

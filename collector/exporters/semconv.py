@@ -62,6 +62,8 @@ ERROR_TYPE = "error.type"
 HTTP_RESPONSE_STATUS_CODE = "http.response.status_code"
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
+NETWORK_PROTOCOL_NAME = "network.protocol.name"
+NETWORK_PROTOCOL_VERSION = "network.protocol.version"
 
 # Resource
 SERVICE_NAME = "service.name"
@@ -83,6 +85,7 @@ OWN_PID = "underglass.pid"
 OWN_COMM = "underglass.comm"
 OWN_COST_USD = "underglass.cost.usd"
 OWN_COST_SOURCE = "underglass.cost.source"
+OWN_USAGE_SOURCE = "underglass.usage.source"  # reported | estimated | output_estimated
 OWN_LOST_BYTES = "underglass.lost_bytes"
 OWN_REQUEST_BYTES = "underglass.request_bytes"
 OWN_RESPONSE_BYTES = "underglass.response_bytes"

@@ -155,7 +155,7 @@ def _call(exported: ExportedSession, call: CallRow) -> SpanPlan:
     if call.status == "error":
         error = (call.error_message if exported.conversation is not None else None) or ""
     return SpanPlan(
-        name=_named(semconv.CHAT, call.request_model),
+        name=_named(call.operation, call.request_model),
         kind=Kind.CLIENT,
         trace_id=trace,
         span_id=call_span_id(call.call_id),

@@ -20,7 +20,7 @@ from collector.llm.model import Json, JsonObject, LlmRequest, ToolCall, ToolResu
 
 _PATH = re.compile(r"(?:^|/)v\d+/messages$")
 _TOOL_USE = ("tool_use", "server_tool_use", "mcp_tool_use")
-_DATA_OF_CLIENTS = frozenset(("input", "input_schema"))  # may hold keys that look like ours
+_HOLDS_BLOCKS = ("content", "source")  # keys of what may hold blocks
 _USAGE_COUNTS = (
     "input_tokens",
     "output_tokens",
@@ -73,7 +73,9 @@ class AnthropicMessages(PostedTo):
         tools = request.pop("tools", None)
         tools = tools if type(tools) is list else []
         params = {key: value for key, value in request.items() if key not in ("model", "stream")}
-        params["cache_control_count"] = _take_cache_control([system, messages, tools])
+        marked = b"cache_control" in body
+        lists = (system, messages, tools)
+        params["cache_control_count"] = sum(map(_take_cache_control, lists)) if marked else 0
         return LlmRequest(
             request_model=model,
             stream=request.get("stream") is True,
@@ -289,18 +291,24 @@ def _with_blocks(message: Json) -> Json:
     return message
 
 
-def _take_cache_control(root: Json) -> int:
-    """Remove `cache_control` from blocks and tools in place; returns how many were set."""
+def _take_cache_control(root: Json, depth: int = 3) -> int:
+    """Remove `cache_control` from blocks and tools in place; returns how many were set.
+
+    It stands in blocks: of the system prompt, of messages, of what tool results and documents
+    hold, and in tools; `depth` is how deep these nest.
+    """
     taken = 0
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        if type(node) is dict:
-            taken += node.pop("cache_control", None) is not None
-            children = [value for key, value in node.items() if key not in _DATA_OF_CLIENTS]
-        else:
-            children = node
-        pending.extend(child for child in children if type(child) in (dict, list))
+    for node in root if depth else ():
+        if type(node) is not dict:
+            continue
+        if "cache_control" in node:
+            taken += node.pop("cache_control") is not None
+        for key in _HOLDS_BLOCKS:
+            held = node.get(key)
+            if type(held) is list:
+                taken += _take_cache_control(held, depth - 1)
+            elif type(held) is dict:
+                taken += _take_cache_control((held,), depth - 1)
     return taken
 
 

@@ -13,6 +13,62 @@ from analysis.message_parts import Part, message_parts
 ARGUMENTS = '{\n  "command": "ls"\n}'
 
 
+GEMINI = [
+    (
+        {
+            "role": "model",
+            "parts": [
+                {"text": "Hm", "thought": True},
+                {"text": "I look."},
+                {"functionCall": {"id": "f1", "name": "bash", "args": {"command": "ls"}}},
+            ],
+        },
+        [
+            Part("thinking", "Hm"),
+            Part("text", "I look."),
+            Part("tool_call", ARGUMENTS, "bash", None, "f1"),
+        ],
+    ),
+    (
+        {"role": "user", "parts": [{"functionResponse": {"name": "bash", "response": {"a": 1}}}]},
+        [Part("tool_result", '{\n  "a": 1\n}')],
+    ),
+]
+BEDROCK = [
+    (
+        {
+            "role": "assistant",
+            "content": [
+                {"reasoningContent": {"reasoningText": {"text": "Hm", "signature": "x"}}},
+                {"reasoningContent": {"redactedContent": "eA=="}},
+                {"text": "I look."},
+                {"toolUse": {"toolUseId": "t1", "name": "bash", "input": {"command": "ls"}}},
+            ],
+        },
+        [
+            Part("thinking", "Hm"),
+            Part("thinking", "(not readable: the provider encrypted it)"),
+            Part("text", "I look."),
+            Part("tool_call", ARGUMENTS, "bash", None, "t1"),
+        ],
+    ),
+    (
+        {
+            "role": "user",
+            "content": [
+                {"toolResult": {"toolUseId": "t1", "content": [{"text": "a"}], "status": "error"}}
+            ],
+        },
+        [Part("tool_result", "a", "", True, "t1")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "parts"), [*GEMINI, *BEDROCK])
+def test_blocks_told_by_their_only_key(body: Any, parts: list[Part]) -> None:
+    assert list(message_parts(body)) == parts
+
+
 @pytest.mark.parametrize(
     ("body", "parts"),
     [

@@ -60,6 +60,40 @@ def test_anthropic() -> None:
     ]
 
 
+def test_gemini() -> None:
+    call = {"functionCall": {"id": "f1", "name": "bash", "args": {"command": "ls"}}}
+    answer = {"functionResponse": {"id": "f1", "name": "bash", "response": {"output": "a"}}}
+    image = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
+    found = _inputs(
+        {"role": "user", "parts": [{"text": "Look."}, image]},
+        {"role": "model", "parts": [{"text": "Hm", "thought": True}, {"text": "I look."}, call]},
+        {"role": "user", "parts": [answer]},
+    )
+    assert [one["role"] for one in found] == ["user", "assistant", "tool"]
+    assert found[0]["parts"][1] == {"type": "blob", "mime_type": "image/png", "content": "aGk="}
+    assert found[1]["parts"] == [
+        {"type": "reasoning", "content": "Hm"},
+        {"type": "text", "content": "I look."},
+        {"type": "tool_call", "id": "f1", "name": "bash", "arguments": {"command": "ls"}},
+    ]
+    assert found[2]["parts"] == [
+        {"type": "tool_call_response", "id": "f1", "response": {"output": "a"}}
+    ]
+
+
+def test_bedrock() -> None:
+    call = {"toolUse": {"toolUseId": "t1", "name": "bash", "input": {"command": "ls"}}}
+    thought = {"reasoningContent": {"reasoningText": {"text": "Hm"}}}
+    plain = {"toolResult": {"toolUseId": "t1", "content": [{"text": "a"}, {"text": "b"}]}}
+    found = _inputs(
+        {"role": "assistant", "content": [thought, {"text": "I look."}, call]},
+        {"role": "user", "content": [plain]},
+    )
+    assert [one["role"] for one in found] == ["assistant", "tool"]
+    assert [part["type"] for part in found[0]["parts"]] == ["reasoning", "text", "tool_call"]
+    assert found[1]["parts"] == [{"type": "tool_call_response", "id": "t1", "response": "a\nb"}]
+
+
 def test_openai_chat() -> None:
     assert _inputs(
         {"role": "user", "content": "list"},

@@ -13,6 +13,7 @@ _MODULES = (
     "_incubating.attributes.error_attributes",
     "_incubating.attributes.host_attributes",
     "_incubating.attributes.http_attributes",
+    "_incubating.attributes.network_attributes",
     "_incubating.attributes.server_attributes",
     "_incubating.attributes.service_attributes",
     "_incubating.attributes.telemetry_attributes",

@@ -1,0 +1,198 @@
+"""Throughput of the whole pipeline on one core: `python -m benchmarks.pipeline [--profile CASE]`.
+
+Each case is a capture of one connection as frames, taken from memory through the redactor and
+every stage up to rows, best of several rounds of processor time. The store is left out.
+Targets: request bodies at 200 MB/s, server-sent deltas of 200 B at 60,000 a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import pstats
+import time
+from collections.abc import Callable, Iterator
+
+import orjson
+
+from collector.capture_info import CaptureInfo
+from collector.pipeline import Pipeline
+from collector.redaction import Redactor
+from probes import frames
+from probes.events import Direction, Source
+
+ROUNDS = 5
+FRAME_BYTES = 16 * 1024  # what the probe puts into one frame at most
+DELTAS = 5_000
+BODIES = 40
+BODY_BYTES = 500_000
+BATCH_FRAMES = 500
+
+_INFO = CaptureInfo("c0", "boot", "6.8", "0", "benchmark", 0, 0, 0)
+
+
+class Recorded:
+    """Frames of one connection, in order."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.positions = [0, 0]
+        self.at = 1
+
+    def add(self, direction: Direction, data: bytes) -> None:
+        """What one call of the TLS library delivered."""
+        for at in range(0, len(data), FRAME_BYTES):
+            part = data[at : at + FRAME_BYTES]
+            head = frames.PLAIN_DATA_HEAD.pack(
+                1, 2, 1, self.positions[direction], 7, 7, len(part), direction, Source.OPENSSL
+            )
+            size = frames.HEADER.size + len(head) + len(part)
+            self.at += 1_000_000
+            self.frames.append(
+                frames.HEADER.pack(size, frames.PLAIN_DATA, frames.VERSION, 0, self.at)
+                + head
+                + part
+            )
+            self.positions[direction] += len(part)
+
+    def ask(self, body: bytes) -> None:
+        """A request of Anthropic's API."""
+        head = (
+            b"POST /v1/messages HTTP/1.1\r\nhost: api.anthropic.com\r\n"
+            b"x-api-key: sk-ant-api03-0123456789abcdef\r\ncontent-type: application/json\r\n"
+            b"content-length: %d\r\n\r\n" % len(body)
+        )
+        self.add(Direction.WRITE, head + body)
+
+
+def _sse(payload: dict[str, object]) -> bytes:
+    data = b"event: %b\ndata: %b\n\n" % (str(payload["type"]).encode(), orjson.dumps(payload))
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _delta(text: str) -> bytes:
+    delta = {"type": "text_delta", "text": text}
+    return _sse({"type": "content_block_delta", "index": 0, "delta": delta})
+
+
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+_USAGE = {"input_tokens": 10, "output_tokens": 1}
+
+
+def _begin(recorded: Recorded) -> None:
+    recorded.add(Direction.READ, _STREAM_HEAD)
+    message = {"id": "msg_1", "model": "claude-sonnet-4-5", "usage": _USAGE}
+    recorded.add(Direction.READ, _sse({"type": "message_start", "message": message}))
+    block = {"type": "text", "text": ""}
+    start = {"type": "content_block_start", "index": 0, "content_block": block}
+    recorded.add(Direction.READ, _sse(start))
+
+
+def _end(recorded: Recorded) -> None:
+    recorded.add(Direction.READ, _sse({"type": "content_block_stop", "index": 0}))
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": _USAGE}
+    recorded.add(Direction.READ, _sse(delta))
+    recorded.add(Direction.READ, _sse({"type": "message_stop"}) + b"0\r\n\r\n")
+
+
+def deltas() -> tuple[Recorded, int, int]:
+    """One answer of many small events, a frame each."""
+    recorded = Recorded()
+    recorded.ask(b'{"model":"claude-sonnet-4-5","max_tokens":1,"messages":[],"stream":true}')
+    _begin(recorded)
+    delta = _delta("x" * (200 - len(_delta(""))))
+    for _ in range(DELTAS):
+        recorded.add(Direction.READ, delta)
+    _end(recorded)
+    return recorded, DELTAS, sum(recorded.positions)
+
+
+def bodies() -> tuple[Recorded, int, int]:
+    """A conversation that is resent with every turn and grows."""
+    recorded = Recorded()
+    messages = list(_history(BODY_BYTES))
+    for turn in range(BODIES):
+        messages.append({"role": "user", "content": f"turn {turn}: go on"})
+        request = {
+            "model": "claude-sonnet-4-5",
+            "max_tokens": 1000,
+            "stream": True,
+            "system": "You are an agent. " * 100,
+            "messages": messages,
+        }
+        recorded.ask(orjson.dumps(request))
+        _begin(recorded)
+        recorded.add(Direction.READ, _delta(f"answer {turn}"))
+        _end(recorded)
+        messages.append({"role": "assistant", "content": f"answer {turn}"})
+    return recorded, BODIES, recorded.positions[Direction.WRITE]
+
+
+def _history(size_bytes: int) -> Iterator[dict[str, object]]:
+    """Turns of tool calls and results, of the sizes that agents have."""
+    made, number = 0, 0
+    while made < size_bytes:
+        number += 1
+        line = f"src/module_{number}.py:{number}: def function_{number}(argument): return 'x'\n"
+        result = line * 50
+        use = {
+            "type": "tool_use",
+            "id": f"toolu_{number:06}",
+            "name": "bash",
+            "input": {"command": f"grep -n def src/module_{number}.py", "timeout": 10},
+        }
+        yield {"role": "assistant", "content": [{"type": "text", "text": "Let me look."}, use]}
+        answer = {"type": "tool_result", "tool_use_id": f"toolu_{number:06}", "content": result}
+        yield {"role": "user", "content": [answer]}
+        made += len(result) + 300
+
+
+CASES: dict[str, tuple[Callable[[], tuple[Recorded, int, int]], str]] = {
+    "deltas": (deltas, "server-sent deltas of 200 B"),
+    "bodies": (bodies, "request bodies of 500 KB"),
+}
+
+
+def run(recorded: Recorded) -> None:
+    """All frames through redaction and every stage."""
+    redactor = Redactor(b"salt of the benchmark, 32 bytes!", bodies=False)
+    pipeline = Pipeline(_INFO, redactor.redact_text)
+    redact, feed = redactor.frame, pipeline.feed
+    for number, frame in enumerate(recorded.frames):
+        feed(redact(frame))
+        if number % BATCH_FRAMES == 0:
+            pipeline.take()
+    batch = pipeline.finish()
+    assert batch.calls[-1].status == "ok", batch.calls[-1]
+
+
+def main() -> None:
+    """Print the table, or where the time of one case goes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--profile", choices=sorted(CASES))
+    arguments = parser.parse_args()
+    if arguments.profile:
+        recorded, _, _ = CASES[arguments.profile][0]()
+        run(recorded)
+        profile = cProfile.Profile()
+        profile.runcall(run, recorded)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+        return
+    print(f"{'case':<34}{'MB/s':>10}{'items/s':>12}{'µs/item':>10}")
+    for make, label in CASES.values():
+        recorded, items, size_bytes = make()
+        best_s = float("inf")
+        for _ in range(ROUNDS):
+            begin = time.process_time()
+            run(recorded)
+            best_s = min(best_s, time.process_time() - begin)
+        print(
+            f"{label:<34}{size_bytes / best_s / 1e6:>10.1f}{items / best_s:>12,.0f}"
+            f"{1e6 * best_s / items:>10.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
