@@ -5,7 +5,7 @@ UNDERGLASS = $(CURDIR)/.venv/bin/underglass
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AGENTS = $(or $(UNDERGLASS_AGENTS_DIR),$(CURDIR)/.venv/npm-agents)
 .DEFAULT_GOAL = help
-.PHONY: help setup setup-dev run test test-agents soak lint bench bench-stacks clean
+.PHONY: help setup setup-dev run test test-agents soak lint bench bench-stacks fuzz clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,10 @@ bench-stacks: setup-dev ## Cost of capture per call, by TLS stack.
 
 bench: setup-dev ## Overhead of capture, as ratios within one run.
 	@$(SUDO) .venv/bin/python -m benchmarks.overhead
+
+fuzz: setup-dev ## Fuzz the decoders: make fuzz [DECODER="sse http*"] [SECONDS=1800]
+	@.venv/bin/pip install --quiet --disable-pip-version-check -r packaging/requirements-fuzz.lock
+	@nice -n 19 .venv/bin/python -m tests.fuzz --seconds $(or $(SECONDS),1800) $(foreach name,$(DECODER),'$(name)')
 
 clean: ## Remove .venv and caches.
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

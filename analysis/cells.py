@@ -106,6 +106,33 @@ def tokens(value: int | None) -> Cell:
     return Cell("huge")
 
 
+def estimated_tokens(value: int | None) -> Cell:
+    """Estimated, at most five characters: `~950`, `~12k`, `~4.6M`."""
+    if value is None or value < 1000:
+        return UNKNOWN if value is None else Cell(f"~{value}", "dim")
+    for size, unit in ((10**3, "k"), (10**6, "M"), (10**9, "G")):
+        if value < 999.5 * size:
+            digits = 1 if value < 9.95 * size else 0
+            return Cell(f"~{value / size:.{digits}f}{unit}", "dim")
+    return Cell("huge")
+
+
+def input_tokens(value: int | None, source: str | None) -> Cell:
+    """Input tokens of a call, with a mark when they are estimated."""
+    return (estimated_tokens if source == "estimated" else tokens)(value)
+
+
+def output_tokens(value: int | None, source: str | None) -> Cell:
+    """Output tokens of a call, with a mark when they are estimated."""
+    marked = source in ("estimated", "output_estimated")
+    return (estimated_tokens if marked else tokens)(value)
+
+
+def partly_estimated(value: int | None, estimated_calls: int | None) -> Cell:
+    """A sum of tokens, with a mark when some are estimated."""
+    return (estimated_tokens if estimated_calls else tokens)(value)
+
+
 def both_ways(read_bytes: int | None, written_bytes: int | None) -> Cell:
     """Bytes of both directions together, as short as `tokens`."""
     if read_bytes is None or written_bytes is None:
@@ -146,19 +173,26 @@ def dollars(cost_usd: float | None) -> Cell:
 
 
 def call_cost(cost_usd: float | None, source: str | None) -> Cell:
-    """What a call cost; `unpriced` when usage is known but no price is."""
+    """What a call cost; `unpriced` when usage is known but no price is; `~` of estimated tokens."""
     if cost_usd is None and source == "unpriced":
         return Cell("unpriced", "warn")
-    return dollars(cost_usd)
+    return _marked(dollars(cost_usd), (source or "").startswith("estimated:"))
 
 
-def total_cost(cost_usd: float | None, unpriced_calls: int | None) -> Cell:
-    """A sum of costs; `+` when calls without a price come on top."""
+def total_cost(
+    cost_usd: float | None, unpriced_calls: int | None, estimated_calls: int | None = None
+) -> Cell:
+    """A sum of costs; `+` when calls without a price come on top, `~` when some are estimated."""
+    cost = _marked(dollars(cost_usd), bool(estimated_calls))
     if not unpriced_calls:
-        return dollars(cost_usd)
+        return cost
     if cost_usd is None:
         return Cell("unpriced", "warn")
-    return Cell(f"{dollars(cost_usd).text}+", "warn")
+    return Cell(f"{cost.text}+", "warn")
+
+
+def _marked(cost: Cell, estimated: bool) -> Cell:
+    return Cell(f"~{cost.text}", "dim") if estimated and cost != UNKNOWN else cost
 
 
 def moment(value: datetime.datetime | str | None) -> datetime.datetime | None:

@@ -130,11 +130,17 @@ SESSIONS = Table(
         _number("running_calls", "run", 4, "Calls without an end yet.", cells.busy_count, 2),
         _number("errors", "err", 4, "Calls that failed.", cells.bad_count),
         _number("tool_calls", "tools", 5, "Tool calls that the model made.", priority=2),
-        _number("input_tokens", "in", 5, "Input tokens, cached ones included.", cells.tokens),
-        _number("output_tokens", "out", 5, "Output tokens.", cells.tokens),
+        _number(
+            "input_tokens", "in", 5, "Input tokens, cached ones included; ~ some estimated.",
+            cells.partly_estimated, fields=("input_tokens", "estimated_calls"),
+        ),
+        _number(
+            "output_tokens", "out", 5, "Output tokens; ~ some estimated.",
+            cells.partly_estimated, fields=("output_tokens", "estimated_calls"),
+        ),
         _number(
             "cost_usd", "cost", 9, "Sum of known prices; + when some calls have none.",
-            cells.total_cost, fields=("cost_usd", "unpriced_calls"),
+            cells.total_cost, fields=("cost_usd", "unpriced_calls", "estimated_calls"),
         ),
         _number("root_pid", "pid", 7, "The agent's process.", cells.plain, priority=4),
         Column("agent_version", "version", 9, "The agent's version.", priority=6),
@@ -160,8 +166,14 @@ CALLS = Table(
             fields=("model", "request_model"),
         ),
         Column("status", "status", 10, "running, ok, error or incomplete.", cells.word),
-        _number("input_tokens", "in", 5, "Input tokens, cached ones included.", cells.tokens),
-        _number("output_tokens", "out", 5, "Output tokens.", cells.tokens),
+        _number(
+            "input_tokens", "in", 5, "Input tokens, cached ones included; ~ estimated.",
+            cells.input_tokens, fields=("input_tokens", "usage_source"),
+        ),
+        _number(
+            "output_tokens", "out", 5, "Output tokens; ~ estimated.",
+            cells.output_tokens, fields=("output_tokens", "usage_source"),
+        ),
         _number(
             "cache_read_tokens", "cache", 5, "Share of the input read from the cache.",
             cells.share, 2, ("cache_read_tokens", "input_tokens"),
@@ -283,12 +295,77 @@ RPC = Table(
         _number("duration_ms", "took", 6, "From request to answer.", cells.duration),
         _number("size_bytes", "bytes", 9, "Size on the wire.", priority=2),
         Column("rpc_id", "id", 6, "The id that pairs request and response.", priority=4),
-        Column("transport", "over", 4, "pipe or unix.", priority=6),
+        Column("transport", "over", 4, "pipe, unix, http or sse.", priority=6),
         Column("body", "message", 20, "The message.", priority=5, max_width=90),
         Column("message_id", "message id", 17, "Identifies the message.", priority=9),
     ),
     newest="started_at",
     has_session=False,
+)  # fmt: skip
+
+RPC_CALLS = Table(
+    "rpc_calls",
+    "RPC calls",
+    ("message_id",),
+    (
+        Column("started_at", "time", 8, "First byte of the request, local time.", cells.clock),
+        Column(
+            "client_pid", "client", 14, "The process that is the client.", cells.process,
+            max_width=24, fields=("client_comm", "client_pid"),
+        ),
+        Column(
+            "server_name", "server", 12, "The server as it names itself, else where it is.",
+            lambda name, url, pid: cells.plain(name or url or pid),
+            max_width=32, fields=("server_name", "url", "server_pid"),
+        ),
+        Column(
+            "method", "method", 20, "What is called, with the tool.",
+            lambda method, tool: cells.plain(method and f"{method} {tool or ''}"),
+            max_width=48, fields=("method", "tool"),
+        ),
+        Column(
+            "status", "status", 10, "ok, error, cancelled, redirected; open without an answer.",
+            cells.word,
+        ),
+        _number("duration_ms", "took", 6, "From request to its last answer.", cells.duration),
+        Column("error_message", "error", 16, "What the error says.", priority=2, max_width=60),
+        _number("error_code", "code", 6, "The error's code.", cells.plain, 3),
+        Column("protocol", "protocol", 8, "mcp, a2a or lsp.", priority=3),
+        Column("transport", "over", 4, "pipe, unix, http or sse.", priority=4),
+        Column("task_state", "task", 10, "State of A2A's or MCP's task.", priority=4, max_width=24),
+        _number("request_bytes", "sent", 7, "Size of the request.", priority=5),
+        _number("answer_bytes", "received", 8, "Size of its answers.", priority=5),
+        Column("url", "url", 18, "Where the server is.", priority=6, max_width=48),
+        Column("answer_body", "answer", 20, "The last answer.", priority=6, max_width=60),
+        Column("session_id", "session", 10, "The session of the client.", priority=7),
+        Column("message_id", "message id", 17, "Identifies the request.", priority=9),
+    ),
+    newest="started_at",
+)  # fmt: skip
+
+REQUESTS = Table(
+    "requests",
+    "Requests",
+    ("request_id",),
+    (
+        _WHEN,
+        Column("kind", "kind", 14, "What was asked: count_tokens, list_models, batch_create..."),
+        Column("provider", "provider", 12, "Who answers.", max_width=18),
+        Column("model", "model", 17, "The model that was asked about.", priority=2, max_width=28),
+        Column("status", "status", 10, "ok, error or incomplete.", cells.word),
+        _number("counted_tokens", "tokens", 7, "Tokens counted; no usage.", cells.tokens),
+        _number("item_count", "items", 6, "Models or files listed, requests in a batch."),
+        Column("batch_status", "batch", 12, "State of the batch.", priority=3, max_width=24),
+        _number("duration_ms", "took", 6, "From request to answer.", cells.duration),
+        Column("error_type", "error", 16, "The provider's word for it.", priority=4),
+        Column("agent", "agent", 12, "The program that asked.", priority=5, max_width=20),
+        _number("pid", "pid", 7, "The process that asked.", cells.plain, priority=6),
+        Column("host", "host", 18, "Where the request went.", priority=6, max_width=32),
+        Column("batch_id", "batch id", 14, "Identifies the batch.", priority=7, max_width=40),
+        Column("session_id", "session", 10, "The session, if the client says it.", priority=8),
+        Column("request_id", "request", 10, "Identifies the request.", priority=9),
+    ),
+    newest="started_at",
 )  # fmt: skip
 
 HEALTH = Table(
@@ -338,5 +415,8 @@ COVERAGE = Table(
 
 TABLES = {
     table.name: table
-    for table in (SESSIONS, CALLS, TOOLS, RPC, FINDINGS, PROCESSES, HEALTH, COVERAGE)
+    for table in (
+        *(SESSIONS, CALLS, TOOLS, RPC, RPC_CALLS, REQUESTS),
+        *(FINDINGS, PROCESSES, HEALTH, COVERAGE),
+    )
 }

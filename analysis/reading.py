@@ -141,6 +141,22 @@ def rpc(reader: Reader, since_ns: int | None = None, session: str | None = None)
     return _listed(reader, "rpc", since_ns, session)
 
 
+def rpc_calls(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
+    """Requests over JSON-RPC or A2A, each with its answer, oldest first, as in `rpc_calls`.
+
+    Those of a `session` are the ones that a process of it sent or received.
+    """
+    return _listed(reader, "rpc_calls", since_ns, session)
+
+
+def requests(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
+    """Requests to providers that infer nothing, oldest first, as in `provider_requests`.
+
+    Those of a `session` are the ones whose client named it.
+    """
+    return _listed(reader, "requests", since_ns, session)
+
+
 def sessions(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
     """Sessions active at or after `since_ns`, oldest first, as in the view `sessions`."""
     return _listed(reader, "sessions", since_ns, session)
@@ -226,7 +242,9 @@ __all__ = [
     "open_reader",
     "processes",
     "query",
+    "requests",
     "rpc",
+    "rpc_calls",
     "sessions",
     "sql",
     "tools",

@@ -17,7 +17,11 @@ from analysis.result import ResultSet
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over the calls; None where no call said the number."""
+    """Sums over the calls; None where no call said the number.
+
+    `estimated_calls`: whose tokens are estimated, all or some. `retries`: calls that repeat a
+    failed one.
+    """
 
     calls: int
     sessions: int
@@ -35,6 +39,8 @@ class Totals:
     lost_bytes: int | None
     first_started_at: datetime.datetime | None
     last_at: datetime.datetime | None
+    estimated_calls: int
+    retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +69,18 @@ class ModelUsage:
     reasoning_tokens: int | None
     cost_usd: float | None
     unpriced_calls: int
+    estimated_calls: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of the priced calls. `unpriced_calls` may have cost something on top."""
+    """The cost of the priced calls. `unpriced_calls` may have cost something on top;
+    `estimated_usd` is the part of the total whose tokens are estimated."""
 
     total_usd: float | None
     priced_calls: int
     unpriced_calls: int
+    estimated_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

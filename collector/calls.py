@@ -8,7 +8,6 @@ a later request of its session carries the result.
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,23 +22,30 @@ from collector.http.codings import ContentDecoder
 from collector.http.events import Headers, header
 from collector.identity import Identity, identify
 from collector.llm.api import Api, ResponseDecoder
-from collector.llm.fields import parse_object
+from collector.llm.fields import parse_object, word
 from collector.llm.model import LlmRequest, LlmResponse, ToolResult
+from collector.llm.rate_limits import (
+    RateLimit,
+    limits_of,
+    limits_of_event,
+    retry_after_s,
+    stored,
+)
 from collector.llm.registry import match, match_body, match_socket, provider_of
+from collector.llm.token_estimate import ESTIMATED, OUTPUT_ESTIMATED, REPORTED, completed
 from collector.normalisation import arguments_hash, canonical_arguments, result_hash
 from collector.processes import ProcessTable
 from collector.redaction import TextRedactor
+from collector.request_headers import attempt_of, credential_of, idempotency_key_of
+from collector.retries import Retries
 from collector.rows import Batch, CallRow, ToolCallRow
 from collector.sessions import Sessions
+from collector.socket_calls import SocketCalls
 
 REQUEST_LIMIT_BYTES = 64 << 20
 RESPONSE_LIMIT_BYTES = 256 << 20
 PREVIEW_CHARACTERS = 2000
 UNANSWERED_TOOL_CALLS = 50_000
-RETRY_MEMORY = 10_000
-_RATE_LIMIT = re.compile(r"(?:anthropic-ratelimit|x-ratelimit|ratelimit|retry-after)")
-_CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
-_FINGERPRINT = re.compile(r"\[redacted:([0-9a-f]{8})\]")
 _NO_REQUEST = LlmRequest(request_model=None, stream=False)
 _NO_MESSAGES = MessageList(None, (), 0)
 
@@ -86,9 +92,8 @@ class CallTracker:
         self._calls: dict[str, CallRow] = {}
         self._tools: dict[tuple[str, str], ToolCallRow] = {}
         self._unanswered: OrderedDict[tuple[str, str], ToolCallRow] = OrderedDict()
-        self._failed: OrderedDict[tuple[str, str | None, str | None, str | None], str] = (
-            OrderedDict()
-        )
+        self._retries = Retries()
+        self._sockets = SocketCalls(self, undecoded)
 
     def take(self) -> Batch:
         """Everything that is new since the last call, the state of running calls included."""
@@ -165,9 +170,8 @@ class CallTracker:
         """Body bytes go to the decoder as they come."""
         call: _Call | None = exchange.state
         if call is not None and call.decoder is not None and call.response_content is not None:
-            plain = call.response_content.feed(data)
-            if plain:
-                call.decoder.feed(plain, ktime_ns)
+            feed = call.decoder.feed
+            call.response_content.feed_to(lambda plain: feed(plain, ktime_ns), data)
 
     def exchange_ended(self, exchange: Exchange, ktime_ns: int) -> bool:
         """The call is written for good."""
@@ -180,15 +184,25 @@ class CallTracker:
                 self._begin(exchange, call)
         if call is not None:
             self._finish(exchange, call, ktime_ns)
+            exchange.state = None  # what its connection carries after an upgrade is no part of it
             return True
         head = exchange.response
-        return head is not None and head.status == 101
+        opened = exchange.request.method == "CONNECT" and head is not None and head.status < 300
+        return opened or (head is not None and head.status == 101)
 
     def socket_message(self, exchange: Exchange, message: SocketMessage) -> None:
         """A message may begin a call, be part of its response, or end it."""
+        self._sockets.message(exchange, message)
 
     def socket_closed(self, exchange: Exchange, ktime_ns: int) -> None:
         """A call under way is cut."""
+        self._sockets.closed(exchange, ktime_ns)
+
+    def socket_request(self, exchange: Exchange, api: Api, body: bytes) -> None:
+        """A call begins that `collector.socket_calls` has found."""
+        exchange.state = _Call(api, ContentDecoder(None, REQUEST_LIMIT_BYTES))
+        self.request_body(exchange, body)
+        self.request_ended(exchange)
 
     # Rows
 
@@ -215,6 +229,7 @@ class CallTracker:
         self._processes.link(key.tgid, session_id)
         tool_set = self._conversations.tool_set(request.tools, self.batch)
         end, origin = exchange.request_end, exchange.origin
+        attempt = attempt_of(head.headers)
         call.row = CallRow(
             call_id=call_id,
             session_id=session_id,
@@ -235,7 +250,7 @@ class CallTracker:
             http_status=None,
             error_type=None,
             error_message=None,
-            stream=request.stream,
+            stream=request.stream or exchange.protocol == WEBSOCKET,
             complete=False,
             input_tokens=None,
             output_tokens=None,
@@ -251,10 +266,14 @@ class CallTracker:
             lost_bytes=exchange.lost_bytes,
             response_id=None,
             provider_request_id=None,
-            retry_of=self._failed.get(
-                (session_id, call.messages.leaf, request.request_model, tool_set)
+            retry_of=self._retries.begun(
+                call_id,
+                call.messages.leaf
+                and (session_id, call.messages.leaf, request.request_model, tool_set),
+                idempotency_key_of(head.headers),
+                attempt,
             ),
-            credential=_credential(head.headers),
+            credential=credential_of(head.headers),
             params=self._params(request),
             rate_limits=None,
             input_node=call.messages.leaf,
@@ -264,8 +283,11 @@ class CallTracker:
             local_address=origin.local_address,
             remote_address=origin.remote_address,
             capture_id=self._info.capture_id,
-            operation=call.api.operation,
+            operation=request.operation or call.api.operation,
             protocol=exchange.protocol,
+            initiator=_initiator(head.headers),
+            attempt=attempt,
+            service_tier=_asked_tier(request),
         )
         self._calls[call_id] = call.row
         self._running[call_id] = (exchange, call)
@@ -281,12 +303,11 @@ class CallTracker:
         pid: int,
         started_ns: int,
     ) -> str:
-        previous = call.request.params.get("previous_response_id")
         return self._sessions.assign(
             call_id=call_id,
             identity=identity,
             lineage=call.messages.lineage,
-            previous_response_id=previous if isinstance(previous, str) else None,
+            previous_response_id=call.request.previous_response_id,
             process_key=process_key,
             pid=pid,
             started_ns=started_ns,
@@ -312,7 +333,7 @@ class CallTracker:
             first_token_ns=None
             if response.first_token_ns is None
             else wall(response.first_token_ns),
-            http_status=head.status if head else None,
+            http_status=(head.status or None) if head else None,
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
             cache_read_tokens=usage.cache_read_tokens if usage else None,
@@ -321,6 +342,7 @@ class CallTracker:
             finish_reason=response.finish_reason,
             tool_call_count=len(response.tool_calls),
             response_id=response.response_id,
+            service_tier=response.service_tier or row.service_tier,
         )
 
     def _finish(self, exchange: Exchange, call: _Call, ktime_ns: int) -> None:
@@ -330,6 +352,7 @@ class CallTracker:
         self._running.pop(row.call_id, None)
         content, end = call.response_content, exchange.response_end
         response = LlmResponse()
+        usage_source: str | None = None
         if call.decoder is not None and content is not None:
             rest = content.finish()
             if rest:
@@ -337,6 +360,11 @@ class CallTracker:
             self._undecoded("response_body", content.undecoded_bytes)
             intact = exchange.complete and not content.failed and not content.capped
             response = call.decoder.finish(intact)
+            if not (exchange.lost_bytes or content.failed or content.capped):
+                usage, usage_source = completed(call.request, response)
+                response = replace(response, usage=usage)
+            elif response.usage is not None:
+                usage_source = REPORTED
         row = self._filled(exchange, row, response)
         wall = self._info.wall_ns
         http_status = row.http_status or 0
@@ -345,12 +373,30 @@ class CallTracker:
         if error_type is None and http_status >= 400:
             error_type = str(http_status)
         status = "error" if error_type else "ok" if complete else "incomplete"
-        model = response.model or row.request_model
+        model = pricing.billed_model(response.model, row.request_model, row.provider, row.host)
         cost = pricing.price(
-            response.usage, model, row.provider, row.host, row.started_ns / 1e9, self._overrides
+            response.usage,
+            model,
+            row.provider,
+            row.host,
+            row.started_ns / 1e9,
+            self._overrides,
+            tier=row.service_tier,
+            speed=response.speed,
+            estimated=usage_source in (ESTIMATED, OUTPUT_ESTIMATED),
         )
         head = exchange.response
+        headers = head.headers if head else ()
+        answered_s = wall(head.ktime_ns if head else ktime_ns) / 1e9
+        wait_s = retry_after_s(headers, answered_s)
+        if wait_s is None and response.error is not None:
+            wait_s = response.error.retry_after_s
         message = response.error.message if response.error and self._content else None
+        answered = self._conversations.extend(call.messages, response.output, self.batch)
+        if status == "ok":
+            self._conversations.answered(
+                answered, response.response_id, call.request.conversation_id
+            )
         row = replace(
             row,
             ended_ns=wall(end.ktime_ns if end else ktime_ns),
@@ -361,16 +407,17 @@ class CallTracker:
             complete=complete,
             cost_usd=cost.cost_usd,
             cost_source=cost.source,
-            usage_source=None if response.usage is None else "reported",
+            usage_source=usage_source,
+            retry_after_s=wait_s,
             response_bytes=end.wire_bytes if end else None,
             lost_bytes=exchange.lost_bytes,
-            provider_request_id=_first(head.headers, "request-id", "x-request-id")
+            provider_request_id=_first(
+                head.headers, "request-id", "x-request-id", "x-amzn-requestid"
+            )
             if head
             else None,
-            rate_limits=_rate_limits(head.headers) if head else None,
-            output_node=self._conversations.extend(call.messages, response.output, self.batch)
-            if response.output
-            else None,
+            rate_limits=stored(headers, _limits(headers, response, answered_s)),
+            output_node=answered.leaf if response.output else None,
             chunk_ns=tuple(wall(at) - row.started_ns for at in response.chunk_ns),
         )
         call.row = row
@@ -394,16 +441,17 @@ class CallTracker:
             )
             self._tools[tool.call_id, tool.tool_call_id] = tool
             self._unanswered[tool.session_id, tool.tool_call_id] = tool
-            if len(self._unanswered) > UNANSWERED_TOOL_CALLS:
+            if tool_call.match_id is not None:
+                self._unanswered[tool.session_id, tool_call.match_id] = tool
+            while len(self._unanswered) > UNANSWERED_TOOL_CALLS:
                 self._unanswered.popitem(last=False)
 
     def _remember(
         self, exchange: Exchange, call: _Call, row: CallRow, response: LlmResponse
     ) -> None:
         """What later requests may refer to: an answered list, or a failure to be retried."""
-        key = (row.session_id, row.input_node, row.request_model, row.tool_set)
+        self._retries.ended(row.call_id, ok=row.status == "ok")
         if row.status == "ok":
-            self._failed.pop(key, None)
             connection = exchange.connection
             self._sessions.answered(
                 session_id=row.session_id,
@@ -411,14 +459,12 @@ class CallTracker:
                 process_key=self._processes.key(connection.tgid, connection.start_ns),
                 response_id=response.response_id,
             )
-        else:
-            self._failed[key] = row.call_id
-            if len(self._failed) > RETRY_MEMORY:
-                self._failed.popitem(last=False)
 
     def _answer(self, session_id: str, result: ToolResult, call_id: str, started_ns: int) -> None:
         """The result of a tool call, told the first time that a request carries it."""
-        tool = self._unanswered.pop((session_id, result.tool_call_id), None)
+        names = (result.tool_call_id, result.match_id)
+        found = [self._unanswered.pop((session_id, name), None) for name in names if name]
+        tool = next((one for one in found if one is not None), None)
         if tool is None:
             return
         text = self._redact(result.text)
@@ -436,12 +482,17 @@ def _first(headers: Headers, *names: str) -> str | None:
     return next((value for name in names if (value := header(headers, name))), None)
 
 
-def _credential(headers: Headers) -> str | None:
-    value = _first(headers, *_CREDENTIAL_HEADERS)
-    found = _FINGERPRINT.search(value) if value else None
-    return found[1] if found else None
+def _initiator(headers: Headers) -> str | None:
+    """Who asked, as GitHub Copilot's clients say it: `user` or `agent`."""
+    said = header(headers, "x-initiator")
+    return said if said in ("user", "agent") else None
 
 
-def _rate_limits(headers: Headers) -> str | None:
-    limits = {name: value for name, value in headers if _RATE_LIMIT.match(name)}
-    return orjson.dumps(limits).decode() if limits else None
+def _limits(headers: Headers, response: LlmResponse, now_s: float) -> tuple[RateLimit, ...]:
+    """Those that the headers tell, and those of events."""
+    told = [limit for event in response.limit_events for limit in limits_of_event(event, now_s)]
+    return (*limits_of(headers, now_s), *told)
+
+
+def _asked_tier(request: LlmRequest) -> str | None:
+    return word(request.params, "service_tier") or word(request.params, "serviceTier")

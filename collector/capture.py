@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from collector.pipeline import Pipeline
+from collector.raw_data import RawData
 from collector.recording import RecordingReader, RecordingWriter
 from collector.redaction import Redactor
 from collector.rows import Batch
@@ -22,6 +23,8 @@ from probes.frames import FrameSplitter
 
 FLUSH_EVERY_S = 0.5
 WRITES_EVERY_FRAMES = 20_000  # during replay
+WRITES_EVERY_BYTES = 64 << 20
+_TOLD_EVERY_FRAMES = 500
 Write = Callable[[Batch], None]
 
 
@@ -41,12 +44,14 @@ class LiveCapture:
         pipeline: Pipeline | None,
         write: Write,
         recording: RecordingWriter | None = None,
+        raw: RawData | None = None,
     ) -> None:
         self._probe = probe
         self._redactor = redactor
         self._pipeline = pipeline
         self._write = write
         self._recording = recording
+        self._raw = raw
         self._splitter = FrameSplitter()
         self._flushed_at = time.monotonic()
         self.ended = False
@@ -76,6 +81,8 @@ class LiveCapture:
         frame = self._redactor.frame(frame)
         if self._recording is not None:
             self._record(lambda recording: recording.add(frame))
+        if self._raw is not None:
+            self._raw.add(frame)
         if self._pipeline is not None:
             self._pipeline.feed(frame)
 
@@ -116,6 +123,8 @@ class LiveCapture:
     def flush(self) -> None:
         """Write what is new."""
         self._record(RecordingWriter.flush)
+        if self._raw is not None:
+            self._raw.flush()
         if self._pipeline is not None:
             self._write(self._pipeline.take())
         self._flushed_at = time.monotonic()
@@ -130,17 +139,35 @@ class LiveCapture:
         while not self.ended:
             self.pump(timeout_s=1.0)
         self._record(RecordingWriter.close)
+        if self._raw is not None:
+            self._raw.close()
         if self._pipeline is not None:
             self._write(self._pipeline.finish())
 
 
-def replay(reader: RecordingReader, pipeline: Pipeline, write: Write) -> int:
-    """Take a recording through the pipeline; the number of frames."""
-    count = 0
+def replay(
+    reader: RecordingReader,
+    pipeline: Pipeline,
+    write: Write,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Take a recording through the pipeline; the number of frames.
+
+    The last batch holds what the end of the recording cut. `progress` is told now and then how
+    many bytes of the file were read.
+    """
+    count = unwritten_bytes = 0
     for frame in reader.frames():
         pipeline.feed(frame)
         count += 1
-        if count % WRITES_EVERY_FRAMES == 0:
+        unwritten_bytes += len(frame)
+        if count % WRITES_EVERY_FRAMES == 0 or unwritten_bytes >= WRITES_EVERY_BYTES:
             write(pipeline.take())
+            unwritten_bytes = 0
+        if progress is not None and count % _TOLD_EVERY_FRAMES == 0:
+            progress(reader.read_bytes)
+    write(pipeline.take())
     write(pipeline.finish())
+    if progress is not None:
+        progress(reader.read_bytes)
     return count

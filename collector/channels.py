@@ -18,15 +18,18 @@ from collector.conversations import digest
 from collector.json_rpc import JsonRpcReader
 from collector.processes import ProcessTable
 from collector.redaction import TextRedactor
-from collector.rows import Batch, ContentRow, RpcChannelRow, RpcMessageRow
+from collector.rows import Batch, RpcChannelRow, RpcMessageRow
+from collector.rpc_about import About
 from collector.rpc_messages import RpcMessage
 from collector.rpc_pairs import Pair, Process, role_of_sender
+from collector.rpc_rows import RpcRows
 from collector.streams import StreamAssembler, StreamGap
 from probes.events import ChannelEnd, ConnectionClosed, ConnectionKey, Direction, PlainData
 
 UNPAIRED_MESSAGES = 1000  # of a channel whose ends are not known yet
 PAIRS = 1000
 CHANNELS_OF_A_PAIR = 8
+FACTS_OF_A_CHANNEL = 16
 CLOSED_CHANNELS = 256  # whose ends may still become known
 
 
@@ -38,7 +41,7 @@ def is_channel(key: ConnectionKey) -> bool:
 class _Channel:
     """One direction: its decoder, and the row as far as it is known."""
 
-    __slots__ = ("between", "ends", "key", "pair", "reader", "row", "unpaired")
+    __slots__ = ("between", "ends", "key", "pair", "reader", "row", "said", "unpaired")
 
     def __init__(self, key: ConnectionKey, row: RpcChannelRow) -> None:
         self.key = key
@@ -46,8 +49,9 @@ class _Channel:
         self.reader = JsonRpcReader()
         self.ends: tuple[set[Process], set[Process]] = (set(), set())  # by role
         self.pair: _Pair | None = None
+        self.said: list[About] = []  # of the two that speak, each fact once
         self.between: tuple[Process, Process] | None = None  # writer and reader, once it has a pair
-        self.unpaired: deque[RpcMessageRow] = deque(maxlen=UNPAIRED_MESSAGES)
+        self.unpaired: deque[tuple[RpcMessageRow, str | None]] = deque(maxlen=UNPAIRED_MESSAGES)
 
     def end(self, role: Direction) -> Process | None:
         """The one process that reads or writes."""
@@ -80,23 +84,16 @@ class ChannelTracker:
         self._info = info
         self._processes = processes
         self._streams = streams
-        self._redact = redact
-        self._content = content
+        self._rows = RpcRows(info, redact, content=content)
         self._ignore = ignore
         self._open: dict[ConnectionKey, _Channel] = {}
         self._closed: OrderedDict[ConnectionKey, _Channel] = OrderedDict()
         self._pairs: OrderedDict[frozenset[Process], _Pair] = OrderedDict()
         self._counts: Counter[tuple[str, str, str]] = Counter()  # of closed channels
-        self._channel_rows: dict[str, RpcChannelRow] = {}
-        self._message_rows: dict[str, RpcMessageRow] = {}
-        self._contents: dict[str, ContentRow] = {}
 
     def take(self, batch: Batch) -> None:
         """Add the rows that are new or changed."""
-        batch.rpc_channels += self._channel_rows.values()
-        batch.rpc_messages += self._message_rows.values()
-        batch.contents += self._contents.values()
-        self._channel_rows, self._message_rows, self._contents = {}, {}, {}
+        self._rows.take(batch)
 
     def counts(self) -> dict[tuple[str, str, str], int]:
         """Health counters: (source, counter, cause) -> value."""
@@ -190,7 +187,7 @@ class ChannelTracker:
         """Only what speaks JSON-RPC has a row."""
         channel.row = row
         if channel.reader.messages:
-            self._channel_rows[row.channel_id] = row
+            self._rows.channel(row)
 
     # Messages
 
@@ -198,44 +195,19 @@ class ChannelTracker:
         if messages and channel.reader.messages == len(messages):
             self._set(channel, channel.row)
         for message in messages:
-            row = self._row(channel, message)
-            self._message_rows[row.message_id] = row
+            place = f"{channel.row.channel_id}:{message.position}:{message.batch_index}"
+            row = self._rows.message(channel.row.channel_id, place, message)
             if channel.row.sender is None:
                 sender = role_of_sender(row.method)
                 if sender is not None:
                     self._learn(channel, sender)
+            if message.about.tells_who:
+                self._tell(channel, message.about)
+            cancels = message.about.cancels
             if channel.pair is None or channel.between is None:
-                channel.unpaired.append(row)
+                channel.unpaired.append((row, cancels))
             else:
-                self._pair(channel.pair, row, *channel.between)
-
-    def _row(self, channel: _Channel, message: RpcMessage) -> RpcMessageRow:
-        redact, text, content_hash = self._redact, message.text, None
-        channel_id = channel.row.channel_id
-        if text is not None:
-            body = redact(text.decode("utf-8", "replace"))
-            content_hash = digest(b"rpc", body.encode())
-            self._contents[content_hash] = ContentRow(
-                content_hash, "rpc", None, len(text), body if self._content else None
-            )
-        place = f"{channel_id}:{message.position}:{message.batch_index}"
-        return RpcMessageRow(
-            message_id="r" + digest(place.encode())[:16],
-            capture_id=self._info.capture_id,
-            channel_id=channel_id,
-            started_ns=self._info.wall_ns(message.first_ns),
-            ended_ns=self._info.wall_ns(message.last_ns),
-            kind=message.kind,
-            rpc_id=message.rpc_id and redact(message.rpc_id),
-            method=message.method and redact(message.method),
-            tool=message.tool and redact(message.tool),
-            is_error=message.is_error,
-            answers=None,
-            size_bytes=message.size_bytes,
-            truncated=message.truncated,
-            batch_index=message.batch_index,
-            content_hash=content_hash,
-        )
+                self._pair(channel.pair, row, *channel.between, cancels)
 
     # Pairs
 
@@ -257,14 +229,40 @@ class ChannelTracker:
             self._learn(channel, channel.row.sender)
         elif pair.client is not None:
             self._set(channel, replace(channel.row, sender=_role(writer, pair.client)))
-        for row in channel.unpaired:
-            self._pair(pair, row, writer, reader)
+        facts = [fact for each in pair.channels for fact in each.said]
+        for each in pair.channels:
+            for fact in facts:
+                self._told(each, fact)
+        for row, cancels in channel.unpaired:
+            self._pair(pair, row, writer, reader, cancels)
         channel.unpaired.clear()
 
-    def _pair(self, pair: _Pair, row: RpcMessageRow, writer: Process, reader: Process) -> None:
-        response = pair.message(row, writer, reader)
-        if response is not None:
-            self._message_rows[response.message_id] = response
+    def _pair(
+        self,
+        pair: _Pair,
+        row: RpcMessageRow,
+        writer: Process,
+        reader: Process,
+        cancels: str | None,
+    ) -> None:
+        changed = pair.message(row, writer, reader, cancels)
+        if changed is not None:
+            self._rows.put(changed)
+
+    def _tell(self, channel: _Channel, about: About) -> None:
+        """A message says who speaks, which holds for both directions."""
+        fact = about.of_channel()
+        if fact in channel.said:
+            return
+        if len(channel.said) < FACTS_OF_A_CHANNEL:
+            channel.said.append(fact)
+        for each in channel.pair.channels if channel.pair else (channel,):
+            self._told(each, fact)
+
+    def _told(self, channel: _Channel, fact: About) -> None:
+        row = self._rows.told(channel.row, fact)
+        if row is not channel.row:
+            self._set(channel, row)
 
     def _learn(self, channel: _Channel, sender: str) -> None:
         """Who writes to this channel is known, and so it is for the others of the pair."""

@@ -15,6 +15,7 @@ from collector.http_connection import HttpConnection
 from collector.origin import Origin
 from collector.processes import ProcessTable
 from collector.protocol import NOT_HTTP, SERVER_SIDE
+from collector.redaction import HeaderRedactor, without_secrets
 from collector.streams import StreamAssembler, StreamChunk, StreamEnd, StreamItem
 from probes.events import (
     ConnectionClosed,
@@ -49,12 +50,14 @@ class Connections:
         coverage: Coverage,
         *,
         ignore: Callable[[ConnectionKey], None] | None,
+        header_value: HeaderRedactor = without_secrets,
     ) -> None:
         self._streams = streams
         self._http = http
         self._processes = processes
         self._coverage = coverage
         self._ignore = ignore
+        self._header_value = header_value
         self._halves = HalfJoiner(http.undecoded)
         self._addresses: dict[ConnectionKey, SocketAddresses] = {}
         self._followed: dict[ConnectionKey, HttpConnection] = {}
@@ -141,7 +144,7 @@ class Connections:
             self._coverage.connection(key, source)
             reusable = self._coverage.reuses_handles(source, key.tgid)
         origin = Origin(source, addresses, reusable, self._processes.ran_before(key.tgid))
-        connection = HttpConnection(key, self.observer, self._http, origin)
+        connection = HttpConnection(key, self.observer, self._http, origin, self._header_value)
         self._followed[key] = connection
         return connection
 

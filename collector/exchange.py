@@ -38,6 +38,7 @@ class Exchange:
     response_end: MessageEnd | None = None
     first_byte_ns: int | None = None
     doubtful: bool = False
+    response_gaps: int = 0  # holes where it is, or may be, so far: nothing is joined across one
     origin: Origin = UNKNOWN_ORIGIN
     protocol: str = HTTP1
     turn: int | None = None  # of a WebSocket's calls, which the exchange that opened it numbers
@@ -65,8 +66,9 @@ class SocketMessage:
     """One message of a WebSocket, put together from its frames and decompressed.
 
     `data` is None when it is not known whole: bytes are missing, it is too long, or it does not
-    decompress. `wire_bytes` counts its frames, control frames between them left out; `lost_bytes`
-    those known to be missing.
+    decompress; its bytes are then counted as undecoded, too. `wire_bytes` counts its frames,
+    control frames between them left out; `lost_bytes` those known to be missing. `several`: any
+    number of messages is missing with it.
     """
 
     direction: int
@@ -76,6 +78,7 @@ class SocketMessage:
     data: bytes | None
     wire_bytes: int
     lost_bytes: int = 0
+    several: bool = False
 
 
 class ExchangeObserver(Protocol):
@@ -123,6 +126,7 @@ class Conversation(Protocol):
 class HttpCounters:
     """Bytes that no exchange holds, by reason, over all connections.
 
+    `given_up_exchanges` were open on one connection with too many others.
     `joined_late_connections` were under way when capture came; `joined_late_calls` are the
     exchanges on them whose beginning was not seen. `framing_bytes` belong to connections rather
     than to exchanges, by protocol: settings, window updates, pings.
@@ -133,6 +137,7 @@ class HttpCounters:
     exchanges: int = 0
     socket_messages: int = 0
     orphan_responses: int = 0
+    given_up_exchanges: int = 0
     joined_late_connections: int = 0
     joined_late_calls: int = 0
 

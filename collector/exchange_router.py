@@ -90,6 +90,8 @@ class ExchangeRouter:
         """Pass on, and tell whether the connection is worth following."""
         follower: Follower | None = exchange.follower
         followed = follower is not None and follower.exchange_ended(exchange, ktime_ns)
+        if not (followed or exchange.request.target):
+            return  # a call, for all that is known: its path stands in what was not seen
         self._interest.exchange_seen(
             exchange.connection,
             followed=followed,

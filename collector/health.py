@@ -65,10 +65,14 @@ def health_rows(
     values["stream", "repeated_bytes", ""] = streams.repeated_bytes
     values["http", "captured_exchanges", ""] = http.exchanges
     values["http", "orphan_responses", ""] = http.orphan_responses
+    values["http", "socket_messages", ""] = http.socket_messages
+    values["http", "given_up_exchanges", ""] = http.given_up_exchanges
     values["http", "joined_late_connections", ""] = http.joined_late_connections
     values["http", "joined_late_calls", ""] = http.joined_late_calls
     for reason, length in http.undecoded_bytes.items():
         values["http", "undecoded_bytes", reason] = length
+    for protocol, length in http.framing_bytes.items():
+        values["http", "framing_bytes", protocol] = length
     values.update(own)
     return [
         HealthRow(capture_id, source, counter, cause, value)

@@ -74,8 +74,8 @@ class Http1Exchanges:
 
     @property
     def idle(self) -> bool:
-        """Is no exchange under way?"""
-        return not (self._outstanding or self._answering or self._sending)
+        """Is no exchange under way, nor what one has opened?"""
+        return not (self._outstanding or self._answering or self._sending or self._upgraded)
 
     def unclaimed(self, came: bool) -> None:
         """Since the last request, did anything come that no known request asked for?"""
@@ -102,10 +102,14 @@ class Http1Exchanges:
             if not self._requests.in_step and not self._unclaimed:
                 self._doubt = True
         else:
+            if self._answering is not None:
+                self._answering.response_gaps += 1
             self._response_events(self._responses.gap(length, ktime_ns), ktime_ns)
             if not self._responses.in_step:
                 self._unclaimed = True
                 self._doubt = self._doubt or self._pipelined
+                for exchange in self._outstanding:
+                    exchange.response_gaps += 1
                 self._abandon(ktime_ns)
 
     def close(self, ktime_ns: int) -> None:

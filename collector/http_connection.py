@@ -18,7 +18,8 @@ from collector.http.states import SkipReason
 from collector.http1_exchanges import Http1Exchanges
 from collector.http2_exchanges import Http2Exchanges
 from collector.origin import Origin
-from collector.protocol import ProtocolSearch, begins_connection
+from collector.protocol import ProtocolSearch, begins_connection, begins_http2
+from collector.redaction import HeaderRedactor, without_secrets
 from collector.websocket import WebSocket
 from probes.events import ConnectionKey, Direction
 
@@ -27,7 +28,8 @@ _UNDERSTOOD = (protocol.CLIENT, protocol.HTTP2)
 
 class HttpConnection:
     """Both directions of one connection. `verdict` is None until the protocol is known, then
-    `client` or `http2`, or the reason why its bytes are not decoded (`collector.protocol`)."""
+    `client` or `http2`, or the reason why its bytes are not decoded (`collector.protocol`).
+    `header_value` masks secrets in headers that frames hold compressed."""
 
     def __init__(
         self,
@@ -35,11 +37,13 @@ class HttpConnection:
         observer: ExchangeObserver,
         counters: HttpCounters,
         origin: Origin = UNKNOWN_ORIGIN,
+        header_value: HeaderRedactor = without_secrets,
     ) -> None:
         self.key = key
         self.origin = origin
         self._observer = observer
         self._counters = counters
+        self._header_value = header_value
         self._begin(ran_before=origin.ran_before, first_number=0)
 
     def _begin(self, *, ran_before: bool, first_number: int) -> None:
@@ -58,6 +62,7 @@ class HttpConnection:
         self._http2: Http2Exchanges | None = None
         self._conversation: Conversation | None = None
         self._lost_first = False  # bytes were lost before the protocol was known
+        self._lost: dict[int, int] = {}  # how many, by direction
 
     def chunk(self, direction: int, data: bytes, ktime_ns: int) -> None:
         """Bytes of one direction, in order."""
@@ -69,10 +74,13 @@ class HttpConnection:
     def _take(self, direction: int, data: bytes, ktime_ns: int) -> None:
         if self._conversation is not None:
             self._conversation.chunk(direction, data, ktime_ns)
+            if self._http2 is not None and self._http2.server_side:
+                self._conversation.close(ktime_ns)
+                self._conversation, self.verdict = None, protocol.SERVER_SIDE
         elif self.verdict is None:
             verdict = self._search.chunk(direction, data, ktime_ns)
             if verdict is not None:
-                self._decided(verdict)
+                self._decided(verdict, ktime_ns)
             elif self._search.late and direction == Direction.READ:
                 self._http1.unclaimed(True)
         else:
@@ -83,12 +91,14 @@ class HttpConnection:
         pipeline: who asks anew while an exchange is under way has left it."""
         if self.verdict == protocol.CLIENT and self._http1.idle:
             return False
+        if self._http2 is not None and self._http2.in_frame:
+            return begins_http2(data)
         return self.verdict is not None and begins_connection(data)
 
     def _next_number(self) -> int:
         return self._http1.numbered if self._http2 is None else self._http2.numbered
 
-    def _decided(self, verdict: str) -> None:
+    def _decided(self, verdict: str, ktime_ns: int) -> None:
         self.verdict = verdict
         search = self._search
         if verdict == protocol.CLIENT:
@@ -100,7 +110,10 @@ class HttpConnection:
                 self._counters,
                 self.origin,
                 first_number=self._first_number,
+                header_value=self._header_value,
             )
+            for direction, length in self._lost.items():
+                self._http2.gap(direction, length, ktime_ns)
         if self._lost_first:
             reason = SkipReason.GAP
         else:
@@ -123,8 +136,11 @@ class HttpConnection:
             self._lost_first = True
             if direction == Direction.WRITE:
                 self._http1.unclaimed(False)  # what was received before answers nothing in it
-            if self._search.pending:
-                self._decided(protocol.CLIENT)  # resynchronises, or counts what it cannot read
+            verdict = self._search.gap(direction)
+            if verdict is not None:
+                self._decided(verdict, ktime_ns)
+            else:
+                self._lost[direction] = self._lost.get(direction, 0) + length
         if self._conversation is not None:
             self._conversation.gap(direction, length, ktime_ns)
         elif self.verdict is None:
@@ -133,8 +149,9 @@ class HttpConnection:
     def close(self, ktime_ns: int) -> None:
         """Nothing follows."""
         if self.verdict is None:
+            reason = "undecided" if self._search.late else "too_short"
             for _, data, _ in self._search.pending:
-                self._counters.undecoded("too_short", len(data))
+                self._counters.undecoded(reason, len(data))
             self._counters.undecoded("undecided", self._search.passed_bytes)
             self._search = ProtocolSearch()
         if self._conversation is not None:

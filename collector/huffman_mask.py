@@ -73,6 +73,13 @@ def mask_text(secret: bytes, mark: bytes = b"") -> bytes:
     return _marked(mark, count, bits)
 
 
+def is_mask(text: bytes) -> bool:
+    """Could the text be what `mask_text` gave?"""
+    marked = _MARK.match(text)
+    mark = marked[0] if marked else b""
+    return len(text) > 0 and text == _marked(mark, len(text), huffman.coded_bits(text))
+
+
 def _marked(mark: bytes, count: int, bits: int) -> bytes:
     count_left, bits_left = count - len(mark), bits - huffman.coded_bits(mark)
     if mark and count_left >= 0 and _possible(count_left, bits_left):

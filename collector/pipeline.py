@@ -1,7 +1,9 @@
 """The pipeline, wired on one page.
 
-    frame -> event -> byte stream -> (halves) -> HTTP exchange -> LLM call -> batch of rows
-                   |              -> JSON-RPC message ----------------------^
+    frame -> event -> byte stream -> (halves) -> HTTP exchange -> LLM call ----> batch of rows
+                   |              |                            -> provider request ---^
+                   |              |                            -> JSON-RPC message ---^
+                   |              -> JSON-RPC message of a channel -------------------^
                    -> process table, coverage ------------------------------^
 
 In: redacted frames, live or recorded. Out: `Batch`es for the store, and connections that the
@@ -22,8 +24,10 @@ from collector.exchange_router import ExchangeRouter
 from collector.health import health_rows
 from collector.pricing import Override
 from collector.processes import ProcessTable
-from collector.redaction import TextRedactor
+from collector.provider_requests import ProviderRequests
+from collector.redaction import HeaderRedactor, TextRedactor, without_secrets
 from collector.rows import Batch, CaptureRow, HealthRow
+from collector.rpc_http import RpcHttp
 from collector.streams import StreamAssembler
 from probes import frames
 from probes.events import (
@@ -48,7 +52,7 @@ from probes.events import (
 
 
 class Pipeline:
-    """All stages of one capture."""
+    """All stages of one capture. `header_value` masks headers that frames hold compressed."""
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Pipeline:
         content: bool = True,
         overrides: tuple[Override, ...] = (),
         ignore: Callable[[ConnectionKey], None] | None = None,
+        header_value: HeaderRedactor = without_secrets,
     ) -> None:
         self._info = info
         self._streams = StreamAssembler()
@@ -65,7 +70,12 @@ class Pipeline:
         self._processes = ProcessTable(info)
         self._coverage = Coverage(info, self._processes)
         self._connections = Connections(
-            self._streams, self._http, self._processes, self._coverage, ignore=ignore
+            self._streams,
+            self._http,
+            self._processes,
+            self._coverage,
+            ignore=ignore,
+            header_value=header_value,
         )
         self._calls = CallTracker(
             info,
@@ -75,7 +85,13 @@ class Pipeline:
             overrides=overrides,
             undecoded=self._http.undecoded,
         )
-        self._connections.observer = ExchangeRouter((self._calls,), self._connections)
+        self._requests = ProviderRequests(info, self._processes, redact, content=content)
+        self._rpc = RpcHttp(
+            info, self._processes, redact, content=content, undecoded=self._http.undecoded
+        )
+        self._connections.observer = ExchangeRouter(
+            (self._calls, self._requests, self._rpc), self._connections
+        )
         self._channels = ChannelTracker(
             info, self._processes, self._streams, redact, content=content, ignore=ignore
         )
@@ -117,6 +133,9 @@ class Pipeline:
         batch.processes = self._processes.take()
         self._channels.take(batch)
         self._own.update(self._channels.counts())
+        self._requests.take(batch)
+        self._rpc.take(batch)
+        self._own.update(self._rpc.counts())
         batch.coverage = self._coverage.take(self._streams)
         for why, number in self._connections.ignored.items():
             self._own["http", "connections_ignored", why] = number
@@ -130,6 +149,7 @@ class Pipeline:
 
     def finish(self) -> Batch:
         """End of the capture: what is still open is incomplete."""
+        self._rpc.finish()
         self._connections.finish(self._last_ktime_ns)
         self._channels.finish(self._last_ktime_ns)
         self._ended = True

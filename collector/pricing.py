@@ -17,20 +17,58 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.llm.model import Usage
-from collector.llm.registry import price_id
+from collector.llm.registry import price_id, priced_as_requested
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo
 
 _MILLION = 1_000_000
+# Rate, count, per how many, and the totals that the count is part of: parts before totals.
+_UNITS: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
+    (
+        "cache_write_1h_mtok", "cache_write_1h_tokens", _MILLION,
+        ("cache_write_mtok", "input_mtok"),
+    ),
+    (
+        "cache_audio_read_mtok", "cache_audio_read_tokens", _MILLION,
+        ("cache_read_mtok", "input_audio_mtok", "input_mtok"),
+    ),
+    (
+        "cache_image_read_mtok", "cache_image_read_tokens", _MILLION,
+        ("cache_read_mtok", "input_image_mtok", "input_mtok"),
+    ),
+    ("cache_read_mtok", "cache_read_tokens", _MILLION, ("input_mtok",)),
+    ("cache_write_mtok", "cache_write_tokens", _MILLION, ("input_mtok",)),
+    ("input_audio_mtok", "input_audio_tokens", _MILLION, ("input_mtok",)),
+    ("input_image_mtok", "input_image_tokens", _MILLION, ("input_mtok",)),
+    ("output_reasoning_mtok", "reasoning_tokens", _MILLION, ("output_mtok",)),
+    ("output_audio_mtok", "output_audio_tokens", _MILLION, ("output_mtok",)),
+    ("output_image_mtok", "output_image_tokens", _MILLION, ("output_mtok",)),
+    ("input_mtok", "input_tokens", _MILLION, ()),
+    ("output_mtok", "output_tokens", _MILLION, ()),
+)  # fmt: skip
+_OVERLAPS = {
+    "cache_audio_read_mtok": ("cache_read_tokens", "input_audio_tokens"),
+    "cache_image_read_mtok": ("cache_read_tokens", "input_image_tokens"),
+}
+# Tiers in a provider's words that the tables name otherwise: Anthropic's and Mistral's batches,
+# Vertex AI's `trafficType`.
+_TIERS = {
+    "batch": {"processing": "batch"},
+    "on_demand_priority": {"service_tier": "priority"},
+    "on_demand_flex": {"service_tier": "flex"},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """`source`: `provider`, `genai-prices/<version>`, `override`, `unpriced`; None: no usage."""
+    """`source`: `provider`, `genai-prices/<version>`, `override`, `unpriced`; None: no usage.
+
+    Where tokens are estimated, so is their cost: `estimated:genai-prices/<version>`.
+    """
 
     cost_usd: float | None
     source: str | None
@@ -74,6 +112,19 @@ def load_overrides(path: Path) -> tuple[Override, ...]:
     return tuple(_override(f"{path}: [[model]] {n}", entry) for n, entry in enumerate(entries, 1))
 
 
+def billed_model(
+    answered: str | None, requested: str | None, provider: str, host: str | None
+) -> str | None:
+    """The model that a call is billed as: the one that answered, else the one requested.
+
+    Where ids that are requested say more than names that answer (Bedrock's name the region, which
+    has a price of its own), it is the one requested, if the tables know it.
+    """
+    if requested is None or answered is None or not priced_as_requested(provider):
+        return answered or requested
+    return requested if _model_info(requested, provider, host) is not None else answered
+
+
 def price(
     usage: Usage | None,
     model: str | None,
@@ -81,12 +132,19 @@ def price(
     host: str | None,
     at: float,
     overrides: tuple[Override, ...] = (),
+    *,
+    tier: str | None = None,
+    speed: str | None = None,
+    estimated: bool = False,
 ) -> Price:
     """The cost of a call to `model` made `at` (seconds since the epoch).
 
     `provider` is OpenTelemetry's name; `host` finds providers that it does not tell apart.
-    Without both token totals the cost is not known, whatever the model.
+    `tier` and `speed` are what served the call, in the provider's words, and choose its price
+    where the tables have one. `estimated`: the tokens are. Without both token totals the cost is
+    not known, whatever the model.
     """
+    mark = "estimated:" if estimated else ""
     if usage is None:
         return Price(None, None)
     if usage.cost_usd is not None:
@@ -97,10 +155,12 @@ def price(
         return Price(None, "unpriced")
     override = next((one for one in overrides if one.applies(model, provider)), None)
     if override is None or not override.force:
-        info = _model_info(model, provider, host)
-        cost = None if info is None else _cost(usage, _rates(info, at))
-        if cost is not None:
-            return Price(cost, _tables_source())
+        found = _model_info(model, provider, host)
+        if found is not None:
+            context = _context(tier, speed) if found.has_variants else None
+            cost = _cost(usage, _rates(found, at, context))
+            if cost is not None:
+                return Price(cost, mark + _tables_source())
     if override is not None:
         rates: dict[str, Any] = {
             "input_mtok": override.input,
@@ -110,7 +170,7 @@ def price(
         }
         cost = _cost(usage, {key: rate for key, rate in rates.items() if rate is not None})
         if cost is not None:
-            return Price(cost, "override")
+            return Price(cost, mark + "override")
     return Price(None, "unpriced")
 
 
@@ -146,25 +206,44 @@ def _tables_source() -> str:
     return f"genai-prices/{__version__}"
 
 
+class _Listed(NamedTuple):
+    """A model of the tables. `has_variants`: prices that depend on more than the time, which
+    hold only at the provider itself, not where another resells it."""
+
+    info: ModelInfo
+    has_variants: bool
+
+
 @lru_cache(maxsize=4096)
-def _model_info(model: str, provider: str, host: str | None) -> ModelInfo | None:
+def _model_info(model: str, provider: str, host: str | None) -> _Listed | None:
     from genai_prices.data_snapshot import get_snapshot
 
     tables = get_snapshot()
-    try:
-        return tables.find_provider_model(model, None, price_id(provider), None)[1]
-    except LookupError:
-        pass
-    if host is None:
-        return None
-    try:
-        return tables.find_provider_model(model, None, None, f"https://{host}")[1]
-    except LookupError:
-        return None
+    model = model.rpartition("foundation-model/")[2]  # of an ARN; the tables know others
+    for provider_id, url in ((price_id(provider), None), (None, host and f"https://{host}")):
+        if provider_id is None and url is None:
+            continue
+        try:
+            seller, info = tables.find_provider_model(model, None, provider_id, url)
+        except LookupError:
+            continue
+        own = any(info is one for one in seller.models)
+        return _Listed(info, own and bool(info.price_variants))
+    return None
 
 
-def _rates(info: ModelInfo, at: float) -> dict[str, Any]:
-    return info.get_prices(datetime.fromtimestamp(at, UTC)).__dict__
+def _rates(found: _Listed, at: float, context: dict[str, str] | None) -> dict[str, Any]:
+    return found.info.get_prices(datetime.fromtimestamp(at, UTC), context).__dict__
+
+
+def _context(tier: str | None, speed: str | None) -> dict[str, str]:
+    """What of a request selects other prices, in the words of the tables."""
+    context = {}
+    if tier is not None:
+        context.update(_TIERS.get(tier.lower(), {"service_tier": tier.lower()}))
+    if speed is not None:
+        context["speed"] = speed
+    return context
 
 
 def _cost(usage: Usage, rates: dict[str, Any]) -> float | None:
@@ -173,32 +252,31 @@ def _cost(usage: Usage, rates: dict[str, Any]) -> float | None:
     A rate for part of a total (cache reads of input) takes its tokens out of the total; a part
     without a rate of its own costs what the total costs.
     """
-    total_in, total_out = usage.input_tokens or 0, usage.output_tokens or 0
-    long_write = usage.cache_write_1h_tokens or 0
-    parts = [
-        ("cache_read_mtok", usage.cache_read_tokens or 0, 0),
-        ("cache_write_mtok", usage.cache_write_tokens or 0, 0),
-        ("cache_write_1h_mtok", long_write, 0),
-        ("output_reasoning_mtok", usage.reasoning_tokens or 0, 1),
-    ]
-    left = [total_in, total_out]
+    total_in = usage.input_tokens or 0
     cost = 0.0
-    for key, tokens, side in parts:
-        if rates.get(key) is None:
-            continue
-        if key == "cache_write_mtok" and rates.get("cache_write_1h_mtok") is not None:
-            tokens -= long_write
-        left[side] -= tokens
-        if tokens < 0 or left[side] < 0:
+    taken: dict[str, int] = {}  # from each whole, by its priced parts
+    for key, field, per, wholes in _UNITS:
+        rate = rates.get(key)
+        count: int | None = getattr(usage, field)
+        if rate is None and wholes:
+            continue  # it costs what the whole costs
+        if count is None:
+            count = 0
+            parts = _OVERLAPS.get(key)
+            if rate is not None and parts and all(getattr(usage, part) for part in parts):
+                return None  # how much of it is both is not known
+        own = count - taken.get(key, 0)
+        if own < 0 or (rate is None and own):
             return None
-        cost += tokens * _rate(rates[key], total_in)
-    for key, tokens in (("input_mtok", left[0]), ("output_mtok", left[1])):
-        if rates.get(key) is not None:
-            cost += tokens * _rate(rates[key], total_in)
-        elif tokens:
-            return None
-    per_thousand = rates.get("requests_kcount")
-    return cost / _MILLION + (0 if per_thousand is None else _rate(per_thousand, total_in) / 1000)
+        for whole in wholes:
+            taken[whole] = taken.get(whole, 0) + own
+        if rate is not None:
+            cost += own * _rate(rate, total_in) / per
+    for key, count in (("web_searches_kcount", usage.web_searches or 0), ("requests_kcount", 1)):
+        rate = rates.get(key)
+        if rate is not None:
+            cost += count * _rate(rate, total_in) / 1000
+    return cost
 
 
 def _rate(rate: Any, total_input_tokens: int) -> float:

@@ -5,8 +5,9 @@ verdict, to `collector.exchange`: `client` (HTTP/1 as a client speaks it), or wh
 decoded as that: `http2`, `server_side`, `not_http`.
 
 A connection whose first bytes begin no message is older than the capture, or speaks something
-else. It is searched for a message that begins where a call begins; what passed until then belongs
-to an exchange whose beginning was not seen. The search is bounded.
+else. It is searched for a message that begins where a call begins, and for HTTP/2 frames that
+follow each other from there; what passed until then belongs to an exchange whose beginning was not
+seen. The search is bounded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import re
 
 from collector.http import heads
+from collector.http import http2_frames as h2
 from probes.events import Direction
 
 CLIENT = "client"
@@ -26,29 +28,10 @@ SEARCH_ANSWER_BYTES = 64 << 20  # of one answer that was under way when capture 
 SEARCH_TURNS = 16  # changes of direction
 
 _REQUEST = re.compile(rb"[A-Z][A-Z-]{1,15} [^\x00-\x1f]")
-_RESPONSE = b"HTTP/1."
+_RESPONSE = re.compile(rb"HTTP/1\.(?:\Z|[0-9](?:\Z| ))")  # not the end of a request line
 _PREFACE = b"PRI * HTTP/2.0"
 _DECIDE_BYTES = 24
-
-# HTTP/2 frames (RFC 9113 section 4): by type the sizes that a frame may have, and whether it
-# belongs to a stream (None: either).
-_FRAME_HEAD_BYTES = 9
-_MAX_FRAME_BYTES = 1 << 20
 _FRAMES_TO_BELIEVE = 2
-_SIZES: dict[int, range] = {
-    2: range(5, 6),  # PRIORITY
-    3: range(4, 5),  # RST_STREAM
-    4: range(0, _MAX_FRAME_BYTES, 6),  # SETTINGS
-    6: range(8, 9),  # PING
-    7: range(8, _MAX_FRAME_BYTES),  # GOAWAY
-    8: range(4, 5),  # WINDOW_UPDATE
-}
-_ANY_SIZE = range(_MAX_FRAME_BYTES + 1)
-_OF_A_STREAM: tuple[bool | None, ...] = (
-    *(True, True, True, True, False),
-    *(True, False, False, None, True),
-)
-_FLAGS = (0x09, 0x2D, 0x00, 0x00, 0x01, 0x0C, 0x01, 0x00, 0x00, 0x04)
 
 Chunk = tuple[int, bytes, int]  # direction, bytes, ktime_ns
 
@@ -63,22 +46,37 @@ def begins_connection(data: bytes) -> bool:
     return begins_request(data) or data.startswith(_PREFACE)
 
 
-def http2_frames(data: bytes) -> int:
-    """How many whole HTTP/2 frames `data` consists of; a cut one may follow. 0: it does not."""
-    at = whole = 0
-    while at < len(data):
-        if len(data) - at < _FRAME_HEAD_BYTES:
-            return whole
-        size, kind, flags = int.from_bytes(data[at : at + 3], "big"), data[at + 3], data[at + 4]
-        stream = int.from_bytes(data[at + 5 : at + 9], "big")
-        if kind >= len(_OF_A_STREAM) or flags & ~_FLAGS[kind] or stream >= 1 << 31:
-            return 0
-        belongs = _OF_A_STREAM[kind]
-        if size not in _SIZES.get(kind, _ANY_SIZE) or belongs not in (None, stream > 0):
-            return 0
-        at += _FRAME_HEAD_BYTES + size
-        whole += at <= len(data)
-    return whole
+def begins_http2(data: bytes) -> bool:
+    """Do a client's preface and first frame stand at the beginning?"""
+    return data.startswith(h2.PREFACE) and bool(h2.begins_direction(data[len(h2.PREFACE) :]))
+
+
+class _FrameWalk:
+    """HTTP/2 frames that follow each other in one direction, from read to read."""
+
+    __slots__ = ("_head", "_left", "heads")
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """A frame may begin with the next read."""
+        self.heads = 0
+        self._left = 0  # bytes to the next head
+        self._head = b""  # what came of it
+
+    def follow(self, data: bytes) -> bool:
+        """Do frames go on with what is read next?"""
+        data, self._head = self._head + data, b""
+        at = self._left
+        while at + h2.HEAD_BYTES <= len(data):
+            if not h2.is_common_head(data, at):
+                return False
+            self.heads += 1
+            at += h2.HEAD_BYTES + int.from_bytes(data[at : at + 3], "big")
+        self._left = max(0, at - len(data))
+        self._head = data[at:]
+        return self.heads > 0 or self._head[:1] == b"\0"
 
 
 class ProtocolSearch:
@@ -89,7 +87,7 @@ class ProtocolSearch:
         self._ran_before = ran_before
         self._turns = 0
         self._direction: int | None = None
-        self._frames = [0, 0]
+        self._walks = (_FrameWalk(), _FrameWalk())
         self.pending: list[Chunk] = []  # not passed over: to be decoded under the verdict
         self.passed_bytes = 0
         self._answer_bytes = 0
@@ -101,8 +99,7 @@ class ProtocolSearch:
             return self._late(direction, data, ktime_ns)
         self.pending.append((direction, data, ktime_ns))
         first = self.pending[0][0]
-        head = b"".join(data for way, data, _ in self.pending if way == first)
-        verdict = self._first(first, head)
+        verdict = self._first(first, self._head())
         if verdict != NOT_HTTP:
             return verdict
         self.late = True
@@ -115,6 +112,26 @@ class ProtocolSearch:
                 self.pending.append(piece)
         return verdict
 
+    def gap(self, direction: int) -> str | None:
+        """Bytes are missing behind those that came; the verdict if there has to be one now."""
+        if self.late:
+            self._walks[direction].restart()
+            self._pass_over(direction)
+        elif self.pending:
+            first, head = self.pending[0][0], self._head()
+            if len(head) > 2 and h2.PREFACE.startswith(head):
+                return HTTP2 if first == Direction.WRITE else SERVER_SIDE
+            if not head.startswith(b"\0"):
+                return CLIENT  # resynchronises, or counts what it cannot read
+            if direction == first:
+                self.late = True
+                self._pass_over(direction)
+        return None
+
+    def _head(self) -> bytes:
+        first = self.pending[0][0]
+        return b"".join(data for way, data, _ in self.pending if way == first)
+
     def _first(self, direction: int, head: bytes) -> str | None:
         """What the first bytes of a connection, seen in one direction, say it is."""
         wrote = direction == Direction.WRITE
@@ -125,29 +142,49 @@ class ProtocolSearch:
                 return None
             if not self._ran_before or b"\n" not in head or begins_request(head):
                 return CLIENT if wrote else SERVER_SIDE
-        if head.startswith(_RESPONSE):
+        if _RESPONSE.match(head):
             return SERVER_SIDE if wrote else CLIENT
-        if len(head) < _DECIDE_BYTES and not http2_frames(head):
+        servers = h2.begins_direction(head)
+        if servers and not (wrote and self._ran_before):
+            return SERVER_SIDE if wrote else HTTP2
+        framed = len(head) >= h2.HEAD_BYTES and h2.is_common_head(head)
+        if len(head) < _DECIDE_BYTES and not framed:
             return None
         return NOT_HTTP
 
     def _late(self, direction: int, data: bytes, ktime_ns: int) -> str | None:
         wrote = direction == Direction.WRITE
+        piece = (direction, data, ktime_ns)
+        verdict = None
         if begins_request(data):
-            self.pending = [(direction, data, ktime_ns)]
-            return CLIENT if wrote else SERVER_SIDE
-        if heads.STATUS_LINE.match(data):
-            self.pending = [(direction, data, ktime_ns)]
-            return SERVER_SIDE if wrote else CLIENT
+            verdict = CLIENT if wrote else SERVER_SIDE
+        elif heads.STATUS_LINE.match(data):
+            verdict = SERVER_SIDE if wrote else CLIENT
+        if verdict is not None:
+            for way in Direction:
+                self._pass_over(way)
+            self.pending = [piece]
+            return verdict
         if data.startswith(_PREFACE):
-            self.pending = [(direction, data, ktime_ns)]
+            self._pass_over(direction)
+            self.pending.append(piece)
             return HTTP2 if wrote else SERVER_SIDE
-        found = http2_frames(data)
-        self._frames[direction] = self._frames[direction] + found if found else 0
-        if self._frames[direction] >= _FRAMES_TO_BELIEVE:
-            self.pending = [(direction, data, ktime_ns)]
-            return HTTP2
-        self.passed_bytes += len(data)
+        walk = self._walks[direction]
+        framed = walk.follow(data)
+        if not framed:
+            self._pass_over(direction)
+            walk.restart()
+            framed = walk.follow(data)
+        if framed:
+            self.pending.append(piece)
+            if walk.heads >= _FRAMES_TO_BELIEVE:
+                return HTTP2
+            if sum(len(held) for _, held, _ in self.pending) <= SEARCH_BYTES:
+                return None
+            self._pass_over(direction)
+        else:
+            self.passed_bytes += len(data)
+        walk.restart()
         self._turns += self._direction not in (None, direction)
         self._direction = direction
         if self._ran_before and self._turns == 0 and not wrote:
@@ -160,3 +197,8 @@ class ProtocolSearch:
         ):
             return NOT_HTTP
         return None
+
+    def _pass_over(self, direction: int) -> None:
+        """What is pending of a direction is not decoded."""
+        self.passed_bytes += sum(len(data) for way, data, _ in self.pending if way == direction)
+        self.pending = [piece for piece in self.pending if piece[0] != direction]

@@ -32,11 +32,23 @@ class NotARecording(UnderglassError):
     """The file is not a recording, or one of a format that this version does not know."""
 
 
-class RecordingWriter:
-    """Appends frames to a new file of mode 0600. Raises UnderglassError when it cannot write."""
+class RecordingFull(UnderglassError):
+    """The next block would take a recording beyond its limit."""
 
-    def __init__(self, path: Path, info: CaptureInfo) -> None:
+
+class RecordingWriter:
+    """Appends frames to a new file of mode 0600, of at most `limit_bytes` (None: any size).
+
+    Raises UnderglassError when it cannot write, `RecordingFull` at the limit; what was written
+    before stays readable. `written_bytes` is the size of the file, `kept_bytes` that of the
+    frames in its whole blocks.
+    """
+
+    def __init__(self, path: Path, info: CaptureInfo, limit_bytes: int | None = None) -> None:
         self._path = path
+        self._limit_bytes = limit_bytes
+        self.written_bytes = 0
+        self.kept_bytes = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
@@ -67,12 +79,20 @@ class RecordingWriter:
         self._pending, self._pending_bytes = [], 0
         packed = self._compressor.compress(plain)
         self._write(_BLOCK.pack(len(packed), len(plain), zlib.crc32(plain)) + packed)
+        self.kept_bytes += len(plain)
 
     def _write(self, data: bytes) -> None:
+        if self._limit_bytes is not None and self.written_bytes + len(data) > self._limit_bytes:
+            raise RecordingFull(
+                f"{self._path} has reached its limit of {self._limit_bytes:,} bytes",
+                hint="what was recorded so far stays readable",
+            )
         view = memoryview(data)
         try:
             while view:
-                view = view[self._file.write(view) :]
+                taken = self._file.write(view)
+                self.written_bytes += taken
+                view = view[taken:]
         except OSError as error:
             raise UnderglassError(
                 f"cannot write {self._path}: {error.strerror}",
@@ -93,7 +113,8 @@ class RecordingReader:
         self.damage: str | None = None
         try:
             self._file = open(path, "rb")
-            self._left_bytes = os.fstat(self._file.fileno()).st_size
+            self.size_bytes = os.fstat(self._file.fileno()).st_size
+            self._left_bytes = self.size_bytes
         except OSError as error:
             raise UnderglassError(f"cannot read {path}: {error.strerror}") from error
         magic = self._read(len(MAGIC))
@@ -116,6 +137,11 @@ class RecordingReader:
         self._left_bytes -= len(data)
         return data
 
+    @property
+    def read_bytes(self) -> int:
+        """How far into the file it has read."""
+        return self.size_bytes - self._left_bytes
+
     def frames(self) -> Iterator[bytes]:
         """Whole frames in the order of capture, up to the first damage."""
         splitter = FrameSplitter()
@@ -133,6 +159,9 @@ class RecordingReader:
                 return
             packed = self._read(packed_size)
             try:
+                # What the data claims would be allocated, whatever `max_output_size` says.
+                if zstandard.frame_content_size(packed) != plain_size:
+                    raise ValueError("size")
                 plain = decompressor.decompress(packed, max_output_size=plain_size)
                 if len(plain) != plain_size or zlib.crc32(plain) != checksum:
                     raise ValueError("checksum")

@@ -22,6 +22,7 @@ from dataclasses import replace
 
 from collector import secret_shapes as shapes
 from collector.http2_redaction import Http2Redaction
+from collector.huffman_mask import is_mask
 from collector.secret_shapes import Span
 from probes import frames
 from probes.events import ProcessSeen, Source
@@ -74,6 +75,25 @@ class Redactor:
         return self._blanked_bytes + sum(
             stream.http2.blanked_bytes for stream in self._streams.values()
         )
+
+    def header_value(self, name: bytes, value: bytes) -> bytes:
+        """A decoded header's value with its secrets masked, as HTTP/1 heads have them.
+
+        Masks stay, also those of Huffman-coded values. What else is secret in frames that were
+        masked before is part of a mask that two reads cut, and gets no fingerprint.
+        """
+        spans = shapes.in_header(name, value)
+        if not spans:
+            return value
+        parts, at = [], 0
+        for start, end in spans:
+            secret = value[start:end]
+            if not (_MASKED.fullmatch(secret) or is_mask(secret)):
+                secret = b"*" * len(secret) if self._bodies else self.mask(secret)
+            parts += [value[at:start], secret]
+            at = end
+        parts.append(value[at:])
+        return b"".join(parts)
 
     # What `collector.header_masks.Secrets` asks for
 
@@ -257,4 +277,12 @@ def _open_line(stream: _Stream, window: bytes, begin: int) -> int:
     return max(0, window.rfind(b"\n") - 2)  # with the line break: a second one ends the head
 
 
+def without_secrets(name: bytes, value: bytes) -> bytes:
+    """A header's value with its secrets overwritten, without fingerprints."""
+    for start, end in shapes.in_header(name, value):
+        value = value[:start] + b"*" * (end - start) + value[end:]
+    return value
+
+
 TextRedactor = Callable[[str], str]
+HeaderRedactor = Callable[[bytes, bytes], bytes]  # name in lower case, and value

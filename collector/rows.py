@@ -43,7 +43,7 @@ class CallRow:
     cost_usd: float | None
     cost_source: (
         str | None
-    )  # provider | genai-prices/<version> | override | unpriced | None: no usage
+    )  # provider | genai-prices/<version> | override | unpriced | None: no usage; or estimated:...
     finish_reason: str | None
     tool_call_count: int
     request_bytes: int
@@ -54,7 +54,7 @@ class CallRow:
     retry_of: str | None  # call_id of the failed call that this one repeats
     credential: str | None  # salted fingerprint of the key used
     params: str | None  # JSON object: request parameters other than messages, system, tools
-    rate_limits: str | None  # JSON object: rate-limit and retry-after response headers
+    rate_limits: str | None  # JSON object, see collector.llm.rate_limits
     input_node: str | None  # leaf of the message list, see MessageNodeRow
     output_node: str | None  # same, with the assistant's output appended
     tool_set: str | None  # see ToolSetRow
@@ -70,6 +70,37 @@ class CallRow:
     initiator: str | None = None  # user | agent, where the client says who asked
     retry_after_s: float | None = None  # how long the provider asked to wait
     chunk_ns: tuple[int, ...] = ()  # offsets from started_ns of each content chunk
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRequestRow:
+    """One request to a provider that infers nothing. Written once, when its exchange ended."""
+
+    request_id: str
+    capture_id: str
+    session_id: str | None  # only where the client says it on the wire
+    pid: int
+    comm: str | None
+    agent: str | None
+    agent_version: str | None
+    provider: str
+    host: str | None
+    kind: str  # count_tokens, list_models..., see collector.llm.request_kinds
+    model: str | None
+    started_ns: int
+    ended_ns: int
+    http_status: int | None
+    status: str  # ok | error | incomplete
+    error_type: str | None
+    error_message: str | None
+    counted_tokens: int | None
+    item_count: int | None  # models, batches or files listed; requests in a batch; results in it
+    batch_id: str | None
+    batch_status: str | None  # in the provider's word
+    request_bytes: int
+    response_bytes: int | None
+    credential: str | None  # salted fingerprint of the key used
+    protocol: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +157,16 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class RpcChannelRow:
-    """One direction of JSON-RPC between two processes: a pipe, or a Unix socket that sends.
+    """One direction of JSON-RPC between two processes, or between one and a server over HTTP.
 
-    An end that no process in scope used, or more than one, is None.
+    An end that no process in scope used, or more than one, is None. Over HTTP all exchanges of a
+    process with one server, in one session if there are sessions, are one channel each way.
     """
 
     channel_id: str
     capture_id: str
-    inode: int
-    transport: str | None  # pipe | unix
+    inode: int | None  # None: over HTTP
+    transport: str | None  # pipe | unix | http | sse (HTTP+SSE, as MCP had it before 2025-03-26)
     writer_pid: int | None
     writer_process: str | None  # as process_key begins
     writer_started_ns: int | None
@@ -144,6 +176,15 @@ class RpcChannelRow:
     reader_started_ns: int | None
     reader_comm: str | None
     sender: str | None  # client | server: which of them writes, when a method told
+    protocol: str | None = None  # mcp | a2a | lsp
+    protocol_version: str | None = None  # as agreed; as the client says where nothing is agreed
+    server_name: str | None = None  # as it names itself
+    server_version: str | None = None
+    server_skills: int | None = None  # of an A2A agent, as its card lists them
+    client_name: str | None = None
+    client_version: str | None = None
+    url: str | None = None  # host, port and path; None: not over HTTP
+    mcp_session: str | None = None  # fingerprint of the session's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +205,16 @@ class RpcMessageRow:
     size_bytes: int
     truncated: bool
     batch_index: int | None
-    content_hash: str | None  # see ContentRow; None when truncated
+    content_hash: str | None  # see ContentRow; None when truncated, or without a body
+    position: int | None = None  # orders messages of one direction that came at one time
+    error_code: int | None = None
+    error_message: str | None = None  # None with --no-content
+    task_id: str | None = None
+    task_state: str | None = None  # as the protocol's version spells it
+    context_id: str | None = None  # of A2A
+    result_type: str | None = None  # of MCP since 2026-07-28: complete | input_required
+    http_status: int | None = None  # of the response to the exchange that carried it
+    cancelled: bool = False  # of a request: who sent it gave it up
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +295,11 @@ class CaptureRow:
     version: str
     boot_id: str
     kernel: str
+    raw_path: str | None = None  # the recording kept beside the store
+    raw_bytes: int | None = None  # its size; None while it grows, and after a crash
+    raw_state: str | None = None  # open | whole | size_limit | write_failed
+    decoded_by: str | None = None  # version of underglass whose rows these are
+    decoded_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -255,6 +310,7 @@ class Batch:
     sessions: list[SessionRow] = field(default_factory=list)
     calls: list[CallRow] = field(default_factory=list)
     tool_calls: list[ToolCallRow] = field(default_factory=list)
+    provider_requests: list[ProviderRequestRow] = field(default_factory=list)
     processes: list[ProcessRow] = field(default_factory=list)
     contents: list[ContentRow] = field(default_factory=list)
     nodes: list[MessageNodeRow] = field(default_factory=list)

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from collector.rpc_about import NOTHING, About, about_error, about_request, about_result
+
 MAX_BATCH_MEMBERS = 10_000
 
 _MAX_NAME_CHARACTERS = 1024  # of a method or id; what is longer is neither
@@ -26,8 +28,8 @@ class RpcMessage:
     `kind`: request, notification, response (a result), error, or unknown (truncated). `rpc_id` is
     JSON text, so that 1 and "1" differ; None where there is none. `tool` is what `tools/call`
     calls. `is_error`: of a response, whether it is an error or a tool's result that says
-    `isError`. `size_bytes`: on the wire, framing included; of a batch's member its own text.
-    `text` is the JSON as it was sent, None when `truncated`.
+    `isError`. `about`: what else it says. `size_bytes`: on the wire, framing included; of a batch's
+    member its own text. `text` is the JSON as it was sent, None when `truncated`.
     """
 
     position: int
@@ -37,6 +39,7 @@ class RpcMessage:
     method: str | None
     tool: str | None
     is_error: bool | None
+    about: About
     size_bytes: int
     text: bytes | None
     first_ns: int
@@ -56,6 +59,7 @@ class Fields(NamedTuple):
     method: str | None = None
     tool: str | None = None
     is_error: bool | None = None
+    about: About = NOTHING
 
 
 UNKNOWN = Fields("unknown")
@@ -102,13 +106,17 @@ def read_fields(text: bytes) -> Fields | None:
         if len(method) > _MAX_NAME_CHARACTERS:
             return None
         kind = "request" if "id" in message else "notification"
-        return Fields(kind, rpc_id, method, _tool(method, message.get("params")))
-    result = message.get("result")
-    if isinstance(message.get("error"), dict):
-        return Fields("error", rpc_id, is_error=True)
+        params = message.get("params")
+        about = about_request(method, params)
+        if about.cancels is not None:
+            about = about._replace(cancels=_id(about.cancels))
+        return Fields(kind, rpc_id, method, _tool(method, params), about=about)
+    result, error = message.get("result"), message.get("error")
+    if isinstance(error, dict):
+        return Fields("error", rpc_id, is_error=True, about=about_error(error))
     if "result" in message:
         failed = isinstance(result, dict) and result.get("isError") is True
-        return Fields("response", rpc_id, is_error=failed)
+        return Fields("response", rpc_id, is_error=failed, about=about_result(result))
     return None
 
 

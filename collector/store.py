@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -26,6 +26,7 @@ from collector.tables import TABLES, Table
 
 _KNOWN_KEYS = 1 << 17
 _KNOWN_ROWS = 1 << 11
+_T = TypeVar("_T")
 
 
 class Store:
@@ -78,6 +79,29 @@ class Store:
                 raise
             for table, keyed in fresh:
                 self._known[table.name].add(keyed)
+
+    def transact(self, change: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        """What `change` returns, which it may alter the store for in one transaction.
+
+        When it or the commit fails the store is as before, and `StoreWriteFailed` is raised for
+        what DuckDB refused.
+        """
+        with self._lock:
+            try:
+                connection = self._open_connection()
+                create_private(wal_path(self.path))
+                run(connection, "BEGIN")
+                result = change(connection)
+                run(connection, "COMMIT")
+            except duckdb.Error as error:
+                self._recover()
+                raise StoreWriteFailed(self.path, first_line(error)) from error
+            except BaseException:
+                self._recover()
+                raise
+            finally:
+                self._known = {table.name: _Known(table) for table in TABLES}
+            return result
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection to the same store, for reading beside the writer. The caller closes it."""

@@ -46,7 +46,8 @@ class Table:
     """One table: the field of `Batch` that fills it, its key, and what a known key does.
 
     `content_columns` are written as NULL when content is not to be stored. A table takes the
-    columns `only` (all of the row type's when empty), of rows whose `filled_by` is not empty.
+    columns `only` (all of the row type's when empty), of rows whose `filled_by` is not empty. A
+    NULL does not replace what `kept_columns` hold.
     """
 
     batch_field: str
@@ -57,6 +58,7 @@ class Table:
     content_columns: frozenset[str] = frozenset()
     only: tuple[str, ...] = ()
     filled_by: str = ""
+    kept_columns: frozenset[str] = frozenset()
 
     @property
     def write_once(self) -> bool:
@@ -75,8 +77,12 @@ class Table:
                 f" THEN UPDATE SET body = new.body {insert}"
             )
         changed = (name for name in self.schema.names if name not in self.key)
-        update = ", ".join(f"{name} = new.{name}" for name in changed)
+        update = ", ".join(f"{name} = {self._newer(name)}" for name in changed)
         return f"{merge}WHEN MATCHED THEN UPDATE SET {update} {insert}"
+
+    def _newer(self, column: str) -> str:
+        kept = column in self.kept_columns
+        return f"coalesce(new.{column}, {self.name}.{column})" if kept else f"new.{column}"
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -115,7 +121,13 @@ class Table:
 _CALL_COLUMNS = tuple(field.name for field in fields(rows.CallRow) if field.name != "chunk_ns")
 
 TABLES = (
-    Table("captures", "capture", rows.CaptureRow, ("capture_id",)),
+    Table(
+        "captures",
+        "capture",
+        rows.CaptureRow,
+        ("capture_id",),
+        kept_columns=frozenset({"raw_path", "raw_bytes", "raw_state"}),
+    ),
     Table("sessions", "session", rows.SessionRow, ("session_id",)),
     Table(
         "contents",
@@ -157,9 +169,22 @@ TABLES = (
         ("call_id", "tool_call_id"),
         content_columns=frozenset({"arguments", "result_preview"}),
     ),
+    Table(
+        "provider_requests",
+        "provider_request",
+        rows.ProviderRequestRow,
+        ("request_id",),
+        content_columns=frozenset({"error_message"}),
+    ),
     Table("processes", "process", rows.ProcessRow, ("process_key",)),
     Table("rpc_channels", "rpc_channel", rows.RpcChannelRow, ("channel_id",)),
-    Table("rpc_messages", "rpc_message", rows.RpcMessageRow, ("message_id",)),
+    Table(
+        "rpc_messages",
+        "rpc_message",
+        rows.RpcMessageRow,
+        ("message_id",),
+        content_columns=frozenset({"error_message"}),
+    ),
     Table(
         "health",
         "health_counter",

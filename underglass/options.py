@@ -9,6 +9,7 @@ import click
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+DEFAULT_RAW_LIMIT_BYTES = 1 << 30
 _DB_HELP = "Store to use. Default: $UNDERGLASS_DB, else the user's XDG state directory."
 
 
@@ -46,6 +47,51 @@ def session_option(function: _F) -> _F:
 def command_argument(function: _F) -> _F:
     """`-- CMD...`."""
     return click.argument("cmd", nargs=-1, required=True, type=click.UNPROCESSED)(function)
+
+
+def keep_raw_options(function: _F) -> _F:
+    """`--keep-raw`, `--raw-limit SIZE`."""
+    function = click.option(
+        "--raw-limit",
+        "raw_limit_bytes",
+        callback=size_bytes,
+        metavar="SIZE",
+        help="With --keep-raw, at most so much a capture: 500M, 2G. Default: 1G.",
+    )(function)
+    return click.option(
+        "--keep-raw",
+        is_flag=True,
+        help="Keep the captured plaintext beside the store (secrets masked, compressed), so that "
+        "`underglass redecode` can decode it again with a later version.",
+    )(function)
+
+
+def raw_limit(keep_raw: bool, raw_limit_bytes: int | None, no_content: bool) -> int | None:
+    """How much raw data to keep; None: none. Raises UsageError for options that contradict."""
+    if not keep_raw:
+        if raw_limit_bytes is not None:
+            raise click.UsageError("--raw-limit goes with --keep-raw")
+        return None
+    if no_content:
+        raise click.UsageError(
+            "--keep-raw keeps everything that was said, which --no-content forbids"
+        )
+    return raw_limit_bytes or DEFAULT_RAW_LIMIT_BYTES
+
+
+def size_bytes(context: click.Context, parameter: click.Parameter, given: str | None) -> int | None:
+    """The value of a size option as a number of bytes: 1048576, 500M, 2G; K is 1,024."""
+    if given is None:
+        return None
+    text = given.strip().upper().removesuffix("B").removesuffix("I")
+    power = "KMGT".find(text[-1:]) + 1 if text else 0
+    try:
+        size = int(float(text[:-1] if power else text) * 1024**power)
+    except (ValueError, OverflowError):
+        size = 0
+    if size < 1:
+        raise click.BadParameter(f"{given!r} is no size; say 500M or 2G", context, parameter)
+    return size
 
 
 COMMAND_SETTINGS = {"ignore_unknown_options": False, "allow_interspersed_args": False}

@@ -30,6 +30,7 @@ class Summary:
     input_tokens: int = 0
     output_tokens: int = 0
     without_usage: int = 0
+    estimated: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
     tool_calls: int = 0
@@ -50,6 +51,7 @@ class Summary:
             self.tool_calls += call.tool_call_count
             self.input_tokens += call.input_tokens or 0
             self.output_tokens += call.output_tokens or 0
+            self.estimated += (call.usage_source or "").endswith("estimated")
             self.without_usage += call.input_tokens is None and call.status != "error"
             self.cost_usd += call.cost_usd or 0.0
             self.unpriced += call.cost_usd is None and call.status != "error"
@@ -89,16 +91,21 @@ class Summary:
 
     def show(self, where: str) -> None:
         """Print to standard error; `where` says how to go on."""
+        mark = "~" if self.estimated else ""
         parts = [f"{self.calls} LLM calls"]
         if self.errors:
             parts.append(f"{self.errors} failed")
         if self.incomplete:
             parts.append(f"{self.incomplete} incomplete")
         if not self.calls or self.without_usage < self.calls:
-            parts.append(f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out")
+            parts.append(f"{mark}{self.input_tokens:,} tokens in, {mark}{self.output_tokens:,} out")
+        if self.estimated:
+            parts.append(f"tokens of {self.estimated} calls estimated")
         if self.without_usage:
             parts.append(f"{self.without_usage} calls without token counts")
-        priced = f"${self.cost_usd:.4f}" if not self.calls or self.unpriced < self.calls else ""
+        priced = (
+            f"{mark}${self.cost_usd:.4f}" if not self.calls or self.unpriced < self.calls else ""
+        )
         unpriced = f"{self.unpriced} unpriced calls" if self.unpriced else ""
         parts += [" + ".join(filter(None, (priced, unpriced))), f"{self.tool_calls} tool calls"]
         parts += [f"{self.programs} programs run", f"{self.captured_bytes:,} bytes captured"]

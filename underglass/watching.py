@@ -28,6 +28,7 @@ from underglass.summary import Summary
 
 if TYPE_CHECKING:
     from collector.capture import LiveCapture
+    from collector.raw_data import RawData
 
 _SHEBANG_BYTES = 256
 
@@ -40,6 +41,7 @@ class Watch:
     store: Path | None
     content: bool = True
     recording: Path | None = None
+    raw_limit_bytes: int | None = None  # of raw data to keep beside the store; None: none
     command: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
@@ -114,8 +116,10 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
 
     from collector.capture import LiveCapture
     from collector.capture_info import observe
+    from collector.decoding import tell_decoder
     from collector.pipeline import Pipeline
     from collector.query_service import QueryService
+    from collector.raw_data import RawData
     from collector.recording import RecordingWriter
     from collector.redaction import Redactor
     from collector.rows import Batch
@@ -123,21 +127,32 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
     from collector.writer import BatchWriter
 
     info = observe(what.description, __version__)
-    redactor = Redactor(salt, bodies=what.recording is not None)
+    keeps_frames = what.recording is not None or what.raw_limit_bytes is not None
+    redactor = Redactor(salt, bodies=keeps_frames)
     summary = Summary()
     store = Store.open(what.store, content=what.content) if what.store is not None else None
     recording = RecordingWriter(what.recording, info) if what.recording is not None else None
+    raw: RawData | None = None
     queries: QueryService | None = None
     try:
+        if what.store is not None and what.raw_limit_bytes is not None:
+            raw = RawData(what.store, info, what.raw_limit_bytes)
         pipeline = None
         if store is not None:
             pipeline = Pipeline(
-                info, redactor.redact_text, content=what.content, ignore=probe.ignore
+                info,
+                redactor.redact_text,
+                content=what.content,
+                ignore=probe.ignore,
+                header_value=redactor.header_value,
             )
         writer = BatchWriter(store.write, _complain) if store is not None else None
 
         def write(batch: Batch) -> None:
             nonlocal queries
+            tell_decoder(batch, __version__)
+            if raw is not None:
+                raw.tell(batch)
             summary.add(batch)
             if writer is not None:
                 writer(batch)
@@ -145,7 +160,7 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
                 queries = QueryService(store)  # now there is something to ask for
                 queries.start()
 
-        capture = LiveCapture(probe, redactor, pipeline, write, recording)
+        capture = LiveCapture(probe, redactor, pipeline, write, recording, raw)
         capture.wait_ready()
         if held is not None:
             held.release()
@@ -157,6 +172,8 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
         if capture.recording_failure is not None:
             _complain(capture.recording_failure)
             summary.recording_failed = True
+        if raw is not None:
+            _tell_raw(raw)
         if redactor.blanked_bytes:
             print(
                 f"underglass: {redactor.blanked_bytes:,} bytes of HTTP/2 were zeroed in the"
@@ -186,6 +203,14 @@ def _request_targets(what: Watch, probe: ProbeClient, held: HeldCommand | None) 
         probe.control("follow_name", name=name)
     if what.everything:
         probe.control("follow_all", excluded=[os.getpid(), probe.pid])
+
+
+def _tell_raw(raw: RawData) -> None:
+    size_kb = raw.path.stat().st_size / 1024
+    print(f"underglass: kept {size_kb:,.0f} KiB of raw data in {raw.path}", file=sys.stderr)
+    if raw.failure is not None:
+        print("underglass: the raw data is not whole", file=sys.stderr)
+        _complain(raw.failure)
 
 
 def _complain(error: UnderglassError) -> None:

@@ -15,7 +15,9 @@ SELECT
     TRY_CAST(sum(response_bytes) AS BIGINT) AS response_bytes,
     TRY_CAST(sum(lost_bytes) AS BIGINT) AS lost_bytes,
     min(started_at) AS first_started_at,
-    max(coalesce(ended_at, started_at)) AS last_at
+    max(coalesce(ended_at, started_at)) AS last_at,
+    count(*) FILTER (usage_source IN ('estimated', 'output_estimated')) AS estimated_calls,
+    count(retry_of) AS retries
 FROM calls
 WHERE ($since_ns::BIGINT IS NULL OR started_at >= make_timestamptz($since_ns::BIGINT // 1000))
   AND ($session::TEXT IS NULL OR session_id = $session)

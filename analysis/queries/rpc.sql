@@ -11,4 +11,4 @@ WHERE ($since_ns::BIGINT IS NULL OR started_at >= make_timestamptz($since_ns::BI
   AND ($session::TEXT IS NULL
        OR writer_process IN (SELECT process FROM members)
        OR reader_process IN (SELECT process FROM members))
-ORDER BY started_at, message_id
+ORDER BY started_at, position, message_id

@@ -67,7 +67,7 @@ class _Gzip(_Stage):
     def _decode(self, data: bytes) -> None:
         while data:
             if self._member.eof:
-                if data[0] != _GZIP_MAGIC:  # padding or garbage, which peers pass over
+                if self.extra_bytes or data[0] != _GZIP_MAGIC:  # garbage, which peers pass over
                     self.extra_bytes += len(data)
                     return
                 self._member = zlib.decompressobj(_GZIP_WBITS)
@@ -125,8 +125,8 @@ class _Brotli(_Stage):
                 raise _CorruptError from error
             if piece:
                 self._push(piece)
-            if self._stream.can_accept_more_data():
-                return
+            if len(piece) < _PIECE_BYTES and self._stream.can_accept_more_data():
+                return  # a full piece may leave output behind, also when all input was taken
             data = b""
 
     def _ended(self) -> bool:
@@ -190,6 +190,10 @@ def _limited(push: Push, limit_bytes: int) -> Push:
     return limited
 
 
+def _drop(_piece: bytes) -> None:
+    """Where output goes while nobody has asked for any."""
+
+
 _STAGES: dict[str, type[_Stage]] = {
     "gzip": _Gzip,
     "x-gzip": _Gzip,
@@ -213,7 +217,7 @@ class ContentDecoder:
         self.capped = False
         self._undecoded_bytes = 0
         self._room_bytes = limit_bytes  # for output
-        self._output: list[bytes] = []
+        self._take: Push = _drop
         self._stages: list[_Stage] = []
         names = [name.strip().lower() for name in (content_encoding or "").split(",")]
         names = [name for name in names if name not in ("", "identity")]
@@ -233,16 +237,25 @@ class ContentDecoder:
         return self._undecoded_bytes + extra
 
     def feed(self, data: bytes) -> bytes:
-        """Take body bytes and return what they decode to."""
+        """Take body bytes and return what they decode to, which may be as much as the limit."""
+        output: list[bytes] = []
+        self.feed_to(output.append, data)
+        return output[0] if len(output) == 1 else b"".join(output)
+
+    def feed_to(self, take: Push, data: bytes) -> None:
+        """Take body bytes and push what they decode to, in pieces."""
         if self.failed or self.capped:
             self._undecoded_bytes += len(data)
-            return b""
+            return
         if not self._stages:
             plain = data[: self._room_bytes]
             self._room_bytes -= len(plain)
             self._undecoded_bytes += len(data) - len(plain)
             self.capped = len(plain) < len(data)
-            return plain
+            if plain:
+                take(plain)
+            return
+        self._take = take
         for at in range(0, len(data), _SLICE_BYTES):
             try:
                 self._stages[-1].feed(data[at : at + _SLICE_BYTES])
@@ -253,8 +266,6 @@ class ContentDecoder:
             if self.failed or self.capped:
                 self._undecoded_bytes += len(data) - at
                 break
-        output, self._output = self._output, []
-        return output[0] if len(output) == 1 else b"".join(output)
 
     def finish(self) -> bytes:
         """Note the end of the body. Nothing is held back, so nothing more comes out."""
@@ -266,9 +277,9 @@ class ContentDecoder:
     def _emit(self, piece: bytes) -> None:
         """Take a piece of the final output; what is beyond the limit is dropped."""
         room = self._room_bytes
+        self._room_bytes = max(0, room - len(piece))
         if len(piece) > room:
-            self._output.append(piece[:room])
-            self._room_bytes = 0
+            if room:
+                self._take(piece[:room])
             raise _LimitReachedError
-        self._output.append(piece)
-        self._room_bytes = room - len(piece)
+        self._take(piece)

@@ -1,7 +1,8 @@
 """Header blocks of HTTP/2 (HPACK, RFC 7541), read by a bystander.
 
 In: header blocks of one direction of a connection, in order. Out: what stands in them, field by
-field, with the place of each literal string, to `collector.http2_redaction`.
+field: with the place of each literal string to `collector.http2_redaction`, without to
+`collector.http.http2`.
 
 A bystander may come late or miss a block. Then it knows only the newest entries of the dynamic
 table; these are known for certain, as an index counts from the newest. A field that refers to an
@@ -20,6 +21,7 @@ from enum import Enum
 
 from collector.http import huffman
 from collector.http.hpack_table import STATIC_TABLE
+from collector.http.states import SkipReason
 
 DEFAULT_TABLE_BYTES = 4096
 MAX_TABLE_BYTES = 1 << 20
@@ -95,6 +97,15 @@ class MalformedField:
 
 
 BlockItem = Field | CutField | TableSize | MalformedField
+RawField = tuple[bytes | None, bytes | None]  # name and value; None: not known
+
+
+class HeaderBlockError(Exception):
+    """Why there is no header list: a `SkipReason` word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class _Cut(Exception):
@@ -151,6 +162,46 @@ class HpackDecoder:
                 break
             at = item.end
         return items
+
+    def header_list(self, block: bytes | bytearray, limit_bytes: int) -> list[RawField]:
+        """The names and values of a whole block, the quick way.
+
+        Raises HeaderBlockError where the block is not HPACK (the table is forgotten then), and
+        where the list is longer than `limit_bytes` as RFC 9113 section 6.5.2 counts them (the
+        table is right then).
+        """
+        found: list[RawField] = []
+        room = limit_bytes
+        at, end = 0, len(block)
+        try:
+            while at < end:
+                first = block[at]
+                if first & 0x80:
+                    index, at = _integer(block, at, 7)
+                    field = self._entry(index)
+                elif first & 0xE0 == 0x20:
+                    size, at = _integer(block, at, 5)
+                    self._resize(size)
+                    continue
+                else:
+                    index, at = _integer(block, at, 6 if first & 0x40 else 4)
+                    if index:
+                        name = self._entry(index)[0]
+                    else:
+                        name, at = _text(block, at)
+                    value, at = _text(block, at)
+                    field = (name, value)
+                    if first & 0x40:
+                        self._add(name, value)
+                room -= _entry_bytes(*field)
+                if room >= 0:
+                    found.append(field)
+        except (_Cut, _Malformed, huffman.HuffmanError):
+            self.forget()
+            raise HeaderBlockError(SkipReason.BAD_HEADERS) from None
+        if room < 0:
+            raise HeaderBlockError(SkipReason.HEAD_TOO_LONG)
+        return found
 
     def _item(self, block: bytes | bytearray, at: int) -> Field | CutField | TableSize:
         first = block[at]
@@ -251,3 +302,13 @@ def _string(block: bytes | bytearray, at: int) -> Literal:
     coded = block[at] & 0x80 > 0
     text = huffman.decode(raw, cut=end > len(block)) if coded else raw
     return Literal(start, end, coded, text)
+
+
+def _text(block: bytes | bytearray, at: int) -> tuple[bytes, int]:
+    """A string that must stand whole in the block, and where it ends."""
+    size, start = _integer(block, at, 7)
+    end = start + size
+    if end > len(block):
+        raise _Cut
+    raw = bytes(block[start:end])
+    return (huffman.decode(raw) if block[at] & 0x80 else raw), end

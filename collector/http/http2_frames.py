@@ -1,6 +1,7 @@
 """Frame heads of HTTP/2 (RFC 9113 section 4), and where in bytes they may stand.
 
-In: bytes of one direction of a connection. Out: heads, to `collector.http2_redaction`.
+In: bytes of one direction of a connection. Out: heads, to `collector.http.http2` and
+`collector.http2_redaction`; to `collector.protocol`, whether bytes are frames at all.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ HEAD_BYTES = 9
 
 DATA = 0
 HEADERS = 1
+STREAM_PRIORITY = 2
 RST_STREAM = 3
 SETTINGS = 4
 PUSH_PROMISE = 5
+PING = 6
+GOAWAY = 7
+WINDOW_UPDATE = 8
 CONTINUATION = 9
 
 END_STREAM = 0x01  # of DATA and HEADERS
@@ -24,9 +29,11 @@ PADDED = 0x08  # of DATA, HEADERS and PUSH_PROMISE
 PRIORITY = 0x20  # of HEADERS
 
 _MAX_FRAME_BYTES = 1 << 20  # of frames other than DATA
-_OF_STREAMS = frozenset({DATA, HEADERS, 2, RST_STREAM, PUSH_PROMISE, CONTINUATION})
-_OF_CONNECTIONS = frozenset({SETTINGS, 6, 7})
-_SIZES = {2: 5, RST_STREAM: 4, 6: 8, 8: 4}  # PRIORITY, PING, WINDOW_UPDATE
+_OF_STREAMS = frozenset({DATA, HEADERS, STREAM_PRIORITY, RST_STREAM, PUSH_PROMISE, CONTINUATION})
+_OF_CONNECTIONS = frozenset({SETTINGS, PING, GOAWAY})
+_SIZES = {STREAM_PRIORITY: 5, RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
+
+_FLAGS = (0x09, 0x2D, 0x00, 0x00, 0x01, 0x0C, 0x01, 0x00, 0x00, 0x04)  # in use, by kind
 
 _FIRST_SETTINGS = re.compile(rb"(?s)\x00[\x00-\x03].\x04\x00\x00{4}")
 _CANDIDATE = re.compile(
@@ -62,6 +69,15 @@ def head_at(data: bytes, at: int = 0) -> FrameHead | None:
     return FrameHead(size, kind, data[at + 4], stream) if valid else None
 
 
+def is_common_head(data: bytes, at: int = 0) -> bool:
+    """Does a head stand at `at`, where nine bytes must be, such as peers send today?"""
+    kind = data[at + 3]
+    if kind > CONTINUATION or data[at + 4] & ~_FLAGS[kind] or data[at + 5] & 0x80:
+        return False
+    head = head_at(data, at)
+    return head is not None and head.size <= _MAX_FRAME_BYTES
+
+
 def begins_direction(data: bytes) -> bool | None:
     """Do a server's first bytes stand here? None: not enough of them to tell."""
     if len(data) < HEAD_BYTES:
@@ -70,24 +86,34 @@ def begins_direction(data: bytes) -> bool | None:
     return _FIRST_SETTINGS.match(data) is not None and head_at(data) is not None
 
 
-def find_frames(data: bytes, at: int = 0) -> int:
+def find_frames(data: bytes, at: int = 0, *, certain: bool = False) -> int:
     """Where frames begin that reach to the end of `data`, the last one perhaps cut; -1: nowhere.
 
-    Stricter than `head_at`: sizes, flags and streams must be such as are in common use.
+    Stricter than `head_at`: sizes, flags and streams must be such as are in common use. With
+    `certain`, a single frame that is cut is believed only where `data` begins.
     """
+    whole_head = certain and not at and len(data) >= HEAD_BYTES
+    if whole_head and is_common_head(data) and _frames_from(data, 0)[0]:
+        return 0
     zero = data.find(b"\0", at)  # text has none
     if zero < 0:
         return -1
     for candidate in _CANDIDATE.finditer(data, zero):
-        if _frames_from(data, candidate.start()):
-            return candidate.start()
+        begin = candidate.start()
+        heads, end = _frames_from(data, begin)
+        if heads and not (certain and begin and heads == 1 and end > len(data)):
+            return begin
     return -1
 
 
-def _frames_from(data: bytes, at: int) -> bool:
+def _frames_from(data: bytes, at: int) -> tuple[int, int]:
+    """How many heads stand there, up to the end of `data`, and where the last frame ends; 0: what
+    stands there are no frames."""
+    heads = 0
     while at + HEAD_BYTES <= len(data):
         head = head_at(data, at)
         if head is None:
-            return False
+            return 0, at
+        heads += 1
         at += HEAD_BYTES + head.size
-    return True
+    return heads, at

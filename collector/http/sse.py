@@ -36,7 +36,7 @@ class SseDecoder:
     @property
     def pending_bytes(self) -> int:
         """Bytes of an event that has not ended."""
-        return len(self._held)
+        return len(self._held.lstrip(b"\n"))
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take body bytes and return the events that they end."""
@@ -53,6 +53,13 @@ class SseDecoder:
             if not end:
                 return []
         return self._events(whole)
+
+    def gap(self) -> None:
+        """Note that bytes are missing here: the event they are in, or before, is skipped."""
+        self.skipped_bytes += len(self._held)
+        self._held.clear()
+        self._at_begin = self._after_cr = False
+        self._skipping = True
 
     def finish(self) -> list[StreamEvent]:
         """Note the end of the stream. An unfinished event is none: see `pending_bytes`."""

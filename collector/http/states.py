@@ -21,6 +21,11 @@ class SkipReason:
     CHUNK_LINE_TOO_LONG = "chunk_line_too_long"
     UPGRADED = "upgraded"
     CLOSED = "closed"  # the connection closed before these made a message
+    JOINED_LATE = "joined_late"  # of what was under way when capture came
+    BAD_HEADERS = "bad_headers"  # a header block that is not HPACK
+    UNKNOWN_FRAME = "unknown_frame"  # an extension of HTTP/2
+    STREAM_ENDED = "stream_ended"  # of a stream that had been reset or was over
+    SERVER_SIDE = "server_side"  # a request that was received, or a response that was sent
 
 
 class State(Enum):

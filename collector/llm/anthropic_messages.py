@@ -44,47 +44,20 @@ class AnthropicMessages(PostedTo):
     native_provider = "anthropic"
 
     def has_shape(self, body: JsonObject) -> bool:
-        """`max_tokens` is required, and `system` and tools have shapes of their own."""
+        """`max_tokens` is required, and `system` and tools have shapes of their own. A version
+        in the body is that of another host of Anthropic's models."""
         if type(body.get("messages")) is not list or count(body, "max_tokens") is None:
             return False
         anthropic_tools = any("input_schema" in tool for tool in objects(body, "tools"))
-        return "system" in body or anthropic_tools or "anthropic_version" in body
+        return ("system" in body or anthropic_tools) and "anthropic_version" not in body
 
     def parse_request(
         self,
         head: RequestHead,
         body: bytes,
     ) -> LlmRequest | None:
-        """The request, or None when the body is not of this API's shape.
-
-        Clients move `cache_control` markers from turn to turn, and write marked text as a block
-        and unmarked text as a string, which the API defines as the same. So that a resent
-        message stays equal to itself, markers are taken out (`cache_control_count` in `params`
-        counts them) and strings become text blocks.
-        """
-        request = parse_object(body)
-        if request is None or type(request.get("messages")) is not list:
-            return None
-        model = word(request, "model")
-        if model is None:
-            return None
-        messages = [_with_blocks(message) for message in request.pop("messages")]
-        system = _blocks(request.pop("system", None))
-        tools = request.pop("tools", None)
-        tools = tools if type(tools) is list else []
-        params = {key: value for key, value in request.items() if key not in ("model", "stream")}
-        marked = b"cache_control" in body
-        lists = (system, messages, tools)
-        params["cache_control_count"] = sum(map(_take_cache_control, lists)) if marked else 0
-        return LlmRequest(
-            request_model=model,
-            stream=request.get("stream") is True,
-            system=tuple(system),
-            messages=tuple(messages),
-            tools=tuple(tools),
-            params=params,
-            tool_results=tuple(_tool_results(messages)),
-        )
+        """The request, or None when the body is not of this API's shape."""
+        return messages_request(body)
 
     def response_decoder(
         self,
@@ -93,6 +66,41 @@ class AnthropicMessages(PostedTo):
     ) -> AnthropicResponse:
         """A decoder for the response that begins with `head`."""
         return AnthropicResponse(head)
+
+
+def messages_request(body: bytes, model: str | None = None) -> LlmRequest | None:
+    """The request in a body; None when it is not of the shape of Messages.
+
+    `model`: what the request's path names, for hosts whose bodies name none.
+
+    Clients move `cache_control` markers from turn to turn, and write marked text as a block and
+    unmarked text as a string, which the API defines as the same. So that a resent message stays
+    equal to itself, markers are taken out (`cache_control_count` in `params` counts them) and
+    strings become text blocks.
+    """
+    request = parse_object(body)
+    if request is None or type(request.get("messages")) is not list:
+        return None
+    model = word(request, "model") or model
+    if model is None:
+        return None
+    messages = [_with_blocks(message) for message in request.pop("messages")]
+    system = _blocks(request.pop("system", None))
+    tools = request.pop("tools", None)
+    tools = tools if type(tools) is list else []
+    params = {key: value for key, value in request.items() if key not in ("model", "stream")}
+    marked = b"cache_control" in body
+    lists = (system, messages, tools)
+    params["cache_control_count"] = sum(map(_take_cache_control, lists)) if marked else 0
+    return LlmRequest(
+        request_model=model,
+        stream=request.get("stream") is True,
+        system=tuple(system),
+        messages=tuple(messages),
+        tools=tuple(tools),
+        params=params,
+        tool_results=tuple(_tool_results(messages)),
+    )
 
 
 class AnthropicResponse(BodyDecoder):
@@ -203,10 +211,14 @@ class AnthropicResponse(BodyDecoder):
         """Counts are totals so far: later ones replace earlier ones, absent ones leave them."""
         details = mapping(usage, "output_tokens_details")
         lifetimes = mapping(usage, "cache_creation")
+        tools = mapping(usage, "server_tool_use")
+        self._service_tier = word(usage, "service_tier") or self._service_tier
+        self._speed = word(usage, "speed") or self._speed
         for source, keys in (
             (usage, _USAGE_COUNTS),
             (details, ("thinking_tokens",)),
             (lifetimes, ("ephemeral_1h_input_tokens",)),
+            (tools, ("web_search_requests",)),
         ):
             for key in keys:
                 value = count(source, key)
@@ -226,6 +238,7 @@ class AnthropicResponse(BodyDecoder):
             cache_write_tokens=written,
             cache_write_1h_tokens=known("ephemeral_1h_input_tokens"),
             reasoning_tokens=known("thinking_tokens"),
+            web_searches=known("web_search_requests"),
         )
 
     def _output(self) -> tuple[Json, ...]:
@@ -314,15 +327,16 @@ def _take_cache_control(root: Json, depth: int = 3) -> int:
 
 def _tool_results(messages: list[Json]) -> list[ToolResult]:
     """Results in user messages. `is_error` is false when absent, as the API defines it."""
-    return [
-        ToolResult(
-            tool_call_id=tool_call_id,
-            text=text_parts(block.get("content")),
-            is_error=block.get("is_error") is True,
-        )
-        for message in messages
-        if type(message) is dict
-        for block in objects(message, "content")
-        if block.get("type") == "tool_result"
-        and (tool_call_id := word(block, "tool_use_id")) is not None
-    ]
+    found = []
+    for message in messages:
+        content = message.get("content") if type(message) is dict else None
+        if type(content) is not list or message.get("role") == "assistant":
+            continue
+        for block in content:
+            if type(block) is dict and block.get("type") == "tool_result":
+                tool_call_id = word(block, "tool_use_id")
+                if tool_call_id is not None:
+                    failed = block.get("is_error") is True
+                    text = text_parts(block.get("content"))
+                    found.append(ToolResult(tool_call_id, text, failed))
+    return found

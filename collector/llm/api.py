@@ -8,9 +8,9 @@ the messages of a WebSocket make requests and responses of an `Api`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from collector.http.events import RequestHead, ResponseHead
+from collector.http.events import Headers, RequestHead, ResponseHead
 from collector.llm.model import JsonObject, LlmRequest, LlmResponse
 
 
@@ -48,8 +48,37 @@ class Api(Protocol):
         """A decoder for the response that begins with `head`."""
 
 
+class SocketRequest(NamedTuple):
+    """A client's message that asks for a response.
+
+    `lane`: of several that share a WebSocket, each of which answers in order; None: it has but
+    one. `waits`: it becomes a call only if a response comes that nothing else has asked for.
+    """
+
+    body: bytes
+    lane: str | None = None
+    waits: bool = False
+
+
+class SocketEvent(NamedTuple):
+    """A server's message that belongs to a response.
+
+    `number` grows within a response. `ends`: it is the last of it. `refuses`: it turns a request
+    down, rather than to break off a response. `status` and `headers` are HTTP's, where an error
+    tells them.
+    """
+
+    lane: str | None = None
+    response_id: str | None = None
+    number: int | None = None
+    ends: bool = False
+    refuses: bool = False
+    status: int | None = None
+    headers: Headers = ()
+
+
 class SocketApi(Protocol):
-    """An `Api` whose requests and responses are messages of a WebSocket, one call at a time.
+    """An `Api` whose requests and responses are messages of a WebSocket.
 
     A response's messages are fed to the decoder as a JSON text sequence (RFC 7464).
     """
@@ -59,8 +88,8 @@ class SocketApi(Protocol):
     def matches(self, head: RequestHead) -> bool:
         """Could the WebSocket that this request opens carry calls?"""
 
-    def request_of(self, message: bytes) -> bytes | None:
-        """The request body in a client's message; None when it begins no call."""
+    def asked(self, message: bytes) -> SocketRequest | None:
+        """What a client's message asks for; None: nothing."""
 
-    def ends_response(self, message: bytes) -> bool:
-        """Is a server's message the last of a response?"""
+    def told(self, message: bytes) -> SocketEvent | None:
+        """What a server's message tells of a response; None: it belongs to none."""

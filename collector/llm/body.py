@@ -14,8 +14,11 @@ from typing import ClassVar
 
 import orjson
 
+from collector.http.event_stream import EventStreamDecoder
 from collector.http.events import ResponseHead, header
 from collector.http.framing import Framing, StreamEvent
+from collector.http.json_lines import JsonLinesDecoder
+from collector.http.json_sequence import JsonSequenceDecoder
 from collector.http.sse import SseDecoder
 from collector.llm.fields import error_of
 from collector.llm.model import Json, JsonObject, LlmError, LlmResponse, ToolCall, Usage
@@ -26,8 +29,20 @@ _STREAM_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _SNIFFED_BYTES = 7
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 # media type -> how its events are framed
-_FRAMINGS: Mapping[str, type[Framing]] = {"text/event-stream": SseDecoder}
-_BINARY: frozenset[str] = frozenset()  # of them, those that never hold JSON in their place
+_FRAMINGS: Mapping[str, type[Framing]] = {
+    "text/event-stream": SseDecoder,
+    "application/x-ndjson": JsonLinesDecoder,
+    "application/ndjson": JsonLinesDecoder,
+    "application/jsonl": JsonLinesDecoder,
+    "application/x-jsonl": JsonLinesDecoder,
+    "application/jsonlines": JsonLinesDecoder,
+    "application/x-jsonlines": JsonLinesDecoder,
+    "application/stream+json": JsonLinesDecoder,
+    "application/json-seq": JsonSequenceDecoder,
+    "application/vnd.amazon.eventstream": EventStreamDecoder,
+}
+# of them, those that never hold JSON in their place
+_BINARY = frozenset(("application/vnd.amazon.eventstream",))
 
 
 def joined(pieces: list[str]) -> str:
@@ -63,6 +78,8 @@ class BodyDecoder(ABC):
         self._model: str | None = None
         self._finish_reason: str | None = None
         self._error: LlmError | None = None
+        self._service_tier: str | None = None
+        self._speed: str | None = None
 
     def feed(self, data: bytes, ktime_ns: int) -> None:
         """Take decoded body bytes that arrived at `ktime_ns`."""
@@ -175,7 +192,10 @@ class BodyDecoder(ABC):
         except orjson.JSONDecodeError:
             if self._status >= 400:
                 payload = raw[:4_000].decode("utf-8", "replace").strip()
-        if self._status >= 400:
+        unknown_status = not self._status  # of an HTTP/2 connection that was joined late
+        if unknown_status and type(payload) is dict and payload.get("error"):
+            self._fail(payload)
+        elif self._status >= 400:
             self._fail(payload if payload is not None else "")
         elif type(payload) is dict:
             self._take_json(payload)
@@ -195,4 +215,6 @@ class BodyDecoder(ABC):
             first_token_ns=self._chunk_ns[0] if self._chunk_ns else None,
             chunk_ns=tuple(self._chunk_ns),
             complete=complete,
+            service_tier=self._service_tier,
+            speed=self._speed,
         )

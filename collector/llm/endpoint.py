@@ -6,8 +6,11 @@ In: a request head. Out: to the API modules beside this one and their registry.
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from collector.http.events import RequestHead, header
+
+_DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)/")
 
 
 def path_of(head: RequestHead) -> str:
@@ -29,6 +32,12 @@ def host_of(head: RequestHead) -> str | None:
     if name.startswith("["):
         return name.partition("]")[0] + "]"
     return name.partition(":")[0].rstrip(".") or None
+
+
+def deployment_of(head: RequestHead) -> str | None:
+    """The deployment that a path of Azure OpenAI names; None where it names none."""
+    found = _DEPLOYMENT.search(path_of(head))
+    return unquote(found[1]) if found else None
 
 
 class PostedTo:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import orjson
 
 from collector.llm.model import Json, JsonObject, LlmError
+from collector.llm.rate_limits import retry_delay_s
 
 _LARGEST_COUNT = 2**53  # larger numbers are no token counts
 _MESSAGE_CHARS = 4_000
@@ -90,10 +91,13 @@ def error_of(payload: Json, fallback: str) -> LlmError:
     """The error in an error body or event of any provider; `fallback` is its type when unnamed.
 
     Shapes: `{"error": {type, code, message}}`, `{"error": "text"}`, the same fields at the top
-    level, `{"detail": ..}`, or a list holding one of these. A worded `code` is more specific
-    than `type` (OpenAI: type `tokens`, code `rate_limit_exceeded`); a numeric one repeats the
-    HTTP status.
+    level, `{"detail": ..}`, or a list holding one of these, also as `{"errors": [..]}`. A worded
+    `code` is more specific than `type` (OpenAI: type `tokens`, code `rate_limit_exceeded`); a
+    numeric one repeats the HTTP status, which Google's `status` has in words
+    (`RESOURCE_EXHAUSTED`).
     """
+    if type(payload) is dict and not payload.get("error") and objects(payload, "errors"):
+        payload = objects(payload, "errors")
     if type(payload) is list and payload:
         payload = payload[0]
     if type(payload) is not dict:
@@ -107,7 +111,10 @@ def error_of(payload: Json, fallback: str) -> LlmError:
         kind = code
     elif kind is None:
         number = source.get("code")
-        kind = code or (str(number) if type(number) is int else fallback)
+        if type(number) is int:
+            kind = word(source, "status") or str(number)
+        else:
+            kind = code or fallback
     message = next(
         (
             value
@@ -121,7 +128,7 @@ def error_of(payload: Json, fallback: str) -> LlmError:
         ),
         payload,
     )
-    return LlmError(kind[:_TYPE_CHARS], _clipped(message))
+    return LlmError(kind[:_TYPE_CHARS], _clipped(message), retry_delay_s(source))
 
 
 def _clipped(message: Json) -> str:

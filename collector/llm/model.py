@@ -20,7 +20,9 @@ class Usage:
 
     `input_tokens` includes cache reads and cache writes for every provider (Anthropic's own
     number excludes them, so its decoder adds them). `cache_write_1h_tokens` is the part of
-    `cache_write_tokens` with the longer lifetime. `cost_usd` only when the provider states it.
+    `cache_write_tokens` with the longer lifetime. Audio and image tokens are parts of the totals
+    and, with `cache_`, of `cache_read_tokens`. `web_searches` counts those of the provider's own
+    tool that it bills by number. `cost_usd` only when the provider states it.
     """
 
     input_tokens: int | None = None
@@ -30,33 +32,53 @@ class Usage:
     cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    cache_audio_read_tokens: int | None = None
+    input_image_tokens: int | None = None
+    output_image_tokens: int | None = None
+    cache_image_read_tokens: int | None = None
+    web_searches: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call that the model made. `arguments` is the joined JSON text, as sent."""
+    """A tool call that the model made. `arguments` is the joined JSON text, as sent.
+
+    `match_id`: what finds its result where `tool_call_id` does not, because the API gives none or
+    clients drop or replace it (`collector.llm.call_matching`).
+    """
 
     tool_call_id: str | None
     name: str
     arguments: str
     requested_ns: int
+    match_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """A tool result that a request carries back. `text` is its text parts, joined by newlines."""
+    """A tool result that a request carries back. `text` is its text parts, joined by newlines.
 
-    tool_call_id: str
+    It is of the call with its `tool_call_id`, else of the one with its `match_id`.
+    """
+
+    tool_call_id: str | None
     text: str
     is_error: bool | None
+    match_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LlmError:
-    """`error_type` is the provider's word (`rate_limit_error`), else the HTTP status as text."""
+    """`error_type` is the provider's word (`rate_limit_error`), else the HTTP status as text.
+
+    `retry_after_s`: how long it asks to wait, where the body says so.
+    """
 
     error_type: str
     message: str
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +87,8 @@ class LlmRequest:
 
     `system`, `messages` and `tools` hold the provider's own JSON, one entry a message or
     schema; `params` holds every other top-level field (temperature, max_tokens, metadata...).
+    `operation`, where the body tells it and the path does not; None: that of the API.
+    `previous_response_id` and `conversation_id` name what the server puts before `messages`.
     """
 
     request_model: str | None
@@ -74,6 +98,9 @@ class LlmRequest:
     tools: tuple[Json, ...] = ()
     params: JsonObject = field(default_factory=dict)
     tool_results: tuple[ToolResult, ...] = ()
+    operation: str | None = None
+    previous_response_id: str | None = None
+    conversation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +111,9 @@ class LlmResponse:
     `first_token_ns` is the time of the first event that carries generated content (text,
     thinking or tool arguments; never a ping or a role-only delta); None for unstreamed calls.
     `chunk_ns` holds the time of each such event. `complete` is False when the terminal event
-    or the end of the body was not seen.
+    or the end of the body was not seen. `service_tier` is the tier that served it, in the
+    provider's word; `speed` is Anthropic's `fast` or `standard`. `limit_events` are those that
+    `collector.llm.rate_limits` reads.
     """
 
     response_id: str | None = None
@@ -97,3 +126,6 @@ class LlmResponse:
     first_token_ns: int | None = None
     chunk_ns: tuple[int, ...] = ()
     complete: bool = False
+    service_tier: str | None = None
+    speed: str | None = None
+    limit_events: tuple[JsonObject, ...] = ()

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from collector.http.events import RequestHead, ResponseHead
 from collector.llm.body import BodyDecoder, joined
-from collector.llm.endpoint import PostedTo
+from collector.llm.endpoint import PostedTo, deployment_of
 from collector.llm.fields import (
     dump,
     mapping,
@@ -22,9 +22,14 @@ from collector.llm.fields import (
     word,
 )
 from collector.llm.model import Json, JsonObject, LlmRequest, ToolCall, ToolResult, Usage
-from collector.llm.openai_usage import usage_of
+from collector.llm.openai_usage import usage_of, usage_of_timings
 
 _PATH = re.compile(r"(?:^|/)chat/completions$")
+# Settings of Ollama and of Cohere, whose messages and tools look alike.
+_OF_OTHERS = (
+    *("options", "keep_alive", "think", "format"),
+    *("citation_options", "safety_mode", "strict_tools"),
+)
 _GENERATED = ("content", "reasoning_content", "reasoning", "reasoning_text", "refusal")
 
 
@@ -41,6 +46,8 @@ class OpenAiChat(PostedTo):
         messages = objects(body, "messages")
         if not messages or "system" in body or word(body, "model") is None:
             return False
+        if any(key in body for key in _OF_OTHERS):
+            return False
         tools = objects(body, "tools")
         if tools:
             return all("function" in tool or "custom" in tool for tool in tools)
@@ -53,7 +60,7 @@ class OpenAiChat(PostedTo):
     ) -> LlmRequest | None:
         """The request, or None when the body is not of this API's shape.
 
-        System and developer messages at the start go to `system`; Azure names no model.
+        System and developer messages at the start go to `system`; Azure's path names a deployment.
         """
         request = parse_object(body)
         if request is None or type(request.get("messages")) is not list:
@@ -63,7 +70,7 @@ class OpenAiChat(PostedTo):
         messages = everything[len(system) :]
         tools = request.pop("tools", None)
         return LlmRequest(
-            request_model=word(request, "model"),
+            request_model=word(request, "model") or deployment_of(head),
             stream=request.get("stream") is True,
             system=tuple(system),
             messages=tuple(messages),
@@ -88,6 +95,7 @@ class OpenAiChatResponse(BodyDecoder):
         super().__init__(head)
         self._choices: dict[int, _Choice] = {}
         self._counts: Usage | None = None
+        self._timed: Usage | None = None  # as llama.cpp counts, where nothing else does
 
     def _take_event(self, event: JsonObject) -> None:
         choices = event.get("choices")
@@ -97,7 +105,7 @@ class OpenAiChatResponse(BodyDecoder):
                     self._choice_delta(delta)
         if self._model is None or self._response_id is None:
             self._take_names(event)
-        if event.get("usage") is not None or "x_groq" in event:
+        if event.get("usage") is not None or "x_groq" in event or "timings" in event:
             self._take_usage(event)
         if event.get("error") or event.get("object") == "error":
             self._fail(event)
@@ -124,6 +132,7 @@ class OpenAiChatResponse(BodyDecoder):
     def _take_names(self, body: JsonObject) -> None:
         self._response_id = self._response_id or word(body, "id")
         self._model = self._model or word(body, "model")
+        self._service_tier = word(body, "service_tier") or self._service_tier
 
     def _choice_delta(self, entry: JsonObject) -> None:
         index = entry.get("index", 0)
@@ -153,6 +162,8 @@ class OpenAiChatResponse(BodyDecoder):
             choice.finish_reason = reason
             self._finish_reason = self._first_finish_reason()
             self._ended = all(choice.finish_reason for choice in self._choices.values())
+            if "usage" in entry:  # Moonshot
+                self._take_usage(entry)
 
     def _text_delta(self, choice: _Choice, key: str, piece: str) -> None:
         pieces = choice.texts.get(key)
@@ -210,9 +221,12 @@ class OpenAiChatResponse(BodyDecoder):
     def _take_usage(self, body: JsonObject) -> None:
         usage = mapping(body, "usage") or mapping(mapping(body, "x_groq"), "usage")
         self._counts = usage_of(usage) or self._counts
+        if "timings" in body:
+            self._timed = usage_of_timings(body) or self._timed
+        self._service_tier = word(body, "service_tier") or self._service_tier
 
     def _usage(self) -> Usage | None:
-        return self._counts
+        return self._counts or self._timed
 
     def _output(self) -> tuple[Json, ...]:
         return tuple(choice.joined_message() for _, choice in sorted(self._choices.items()))

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from collector.http.events import RequestHead, ResponseHead
 from collector.llm.body import BodyDecoder, joined
 from collector.llm.endpoint import PostedTo
 from collector.llm.fields import dump, mapping, objects, parse_object, text, text_parts, word
-from collector.llm.model import Json, JsonObject, LlmRequest, ToolCall, ToolResult, Usage
+from collector.llm.model import (
+    Json,
+    JsonObject,
+    LlmRequest,
+    LlmResponse,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from collector.llm.openai_usage import usage_of
 
 _PATH = re.compile(r"(?:^|/)responses(?:/compact)?$")
 _ASKS = ("input", "prompt", "previous_response_id", "conversation")
+_MAX_LIMIT_EVENTS = 16
 _TERMINAL = ("completed", "incomplete", "failed", "cancelled")
 # item type -> (name of the tool, None: the item's own, field with its arguments)
 _TOOL_ITEMS: dict[object, tuple[str | None, str]] = {
@@ -69,10 +79,14 @@ class OpenAiResponses(PostedTo):
     ) -> LlmRequest | None:
         """The request, or None when the body is not of this API's shape.
 
-        A string `input` is one user message, as the API defines it.
+        A string `input` is one user message, as the API defines it. With `generate: false` the
+        server only makes ready what a later request goes on from, and that may hold no message.
         """
         request = parse_object(body)
-        if request is None or not any(request.get(key) for key in _ASKS):
+        if request is None:
+            return None
+        warms_up = request.get("generate") is False
+        if not warms_up and not any(request.get(key) for key in _ASKS):
             return None
         model = word(request, "model")
         asked = request.pop("input", None)
@@ -91,6 +105,9 @@ class OpenAiResponses(PostedTo):
             tools=tuple(tools) if type(tools) is list else (),
             params={key: value for key, value in request.items() if key not in ("model", "stream")},
             tool_results=tuple(_tool_results(messages)),
+            previous_response_id=word(request, "previous_response_id"),
+            conversation_id=word(request, "conversation")
+            or word(mapping(request, "conversation"), "id"),
         )
 
     def response_decoder(
@@ -114,6 +131,7 @@ class OpenAiResponsesResponse(BodyDecoder):
         self._final: list[JsonObject] = []  # the output that the final response repeats
         self._done_ns: dict[str, int] = {}  # item or call id -> time when it was whole
         self._counts: Usage | None = None
+        self._limit_events: list[JsonObject] = []
         self._handlers: dict[object, Callable[[JsonObject], None]] = {
             "response.output_item.added": self._item_added,
             "response.output_item.done": self._item_done,
@@ -122,6 +140,7 @@ class OpenAiResponsesResponse(BodyDecoder):
             "response.reasoning_summary_part.added": self._part_added,
             "response.reasoning_summary_part.done": self._part_added,
             "error": self._fail,
+            "codex.rate_limits": self._limits_told,
         }
         for name, shape in _DELTAS.items():
             self._handlers[f"response.{name}.delta"] = _bound(self._delta, shape)
@@ -144,6 +163,16 @@ class OpenAiResponsesResponse(BodyDecoder):
         self._take_response(body)
         self._ended = type(body.get("output")) is list
 
+    def _limits_told(self, event: JsonObject) -> None:
+        if len(self._limit_events) < _MAX_LIMIT_EVENTS and self._has_room(self._event_bytes):
+            self._limit_events.append(event)
+
+    def _response(self, final: bool, complete: bool) -> LlmResponse:
+        response = super()._response(final, complete)
+        if self._limit_events:
+            response = replace(response, limit_events=tuple(self._limit_events))
+        return response
+
     def _lifecycle(self, event: JsonObject) -> None:
         self._take_response(mapping(event, "response"))
         self._ended = self._ended or str(event["type"]).removeprefix("response.") in _TERMINAL
@@ -151,6 +180,7 @@ class OpenAiResponsesResponse(BodyDecoder):
     def _take_response(self, response: JsonObject) -> None:
         self._response_id = word(response, "id") or self._response_id
         self._model = word(response, "model") or self._model
+        self._service_tier = word(response, "service_tier") or self._service_tier
         self._counts = usage_of(mapping(response, "usage")) or self._counts
         status = word(response, "status")
         if status in _TERMINAL:

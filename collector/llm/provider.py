@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from collector.http.events import RequestHead
 from collector.llm.api import Api, SocketApi
+from collector.llm.request_kinds import RequestKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,10 @@ class Provider:
     `hosts` are suffixes of host names: `api.groq.com` is also `eu.api.groq.com` and
     `eu-api.groq.com`. `price_id` is its id in `genai-prices` where that is not `name`. `apis` and
     `sockets` are the wire formats that are its own; who speaks another's lists none. `claims`
-    tells its requests by more than the host.
+    tells its requests by more than the host. `forwards_to`: of a gateway, the name of the provider
+    that a request is for; None: its own, or no request of its. `requests` are those that infer
+    nothing. `priced_as_requested`: the ids of models that it is asked for tell prices better than
+    the names that it answers.
     """
 
     name: str
@@ -29,3 +33,6 @@ class Provider:
     apis: tuple[Api, ...] = ()
     sockets: tuple[SocketApi, ...] = ()
     claims: Callable[[RequestHead], bool] | None = None
+    forwards_to: Callable[[RequestHead], str | None] | None = None
+    requests: tuple[RequestKind, ...] = ()
+    priced_as_requested: bool = False

@@ -81,10 +81,11 @@ def tls_source(watched: Watched) -> str:
 def assert_all_seen(row: Row, watched: Watched, books: Account) -> None:
     """Calls, tools, bytes and the process that the tool call led to."""
     source = tls_source(watched)
-    if row.http2 == "off" and row.agent.case.api in APIS:
+    if row.agent.case.api in APIS:
         assert_equals_ledger(watched, books.ledger, source)
         (tool,) = watched.tools
         assert "mark.txt" in str(tool["arguments"])
+        assert tool["result_call_id"] is not None
     else:
         sizes = [record.received_bytes + record.sent_bytes for record in books.connections]
         assert watched.health(source, "captured_bytes") == sum(sizes)

@@ -129,3 +129,31 @@ def test_no_cell_holds_what_a_terminal_obeys(text: str) -> None:
 
 def test_escapes_become_visible() -> None:
     assert cells.printable("a\x1b[2J\r\nb\tc\u202e") == "a␛[2J\nb\tc\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "~0"), (950, "~950"), (999, "~999"), (1000, "~1.0k"), (9_949, "~9.9k"),
+        (9_950, "~10k"), (12_345, "~12k"), (999_499, "~999k"), (999_500, "~1.0M"),
+        (45_600_000, "~46M"), (10**15, "huge"), (None, "–"),
+    ],
+)  # fmt: skip
+def test_estimated_tokens_are_short_and_marked(value: int | None, text: str) -> None:
+    assert cells.estimated_tokens(value).text == text
+    assert len(text) <= 5
+
+
+def test_estimates_are_marked_where_they_are() -> None:
+    assert cells.input_tokens(1200, "estimated").text == "~1.2k"
+    assert cells.input_tokens(1200, "output_estimated").text == "1.20k"
+    assert cells.output_tokens(1200, "output_estimated").text == "~1.2k"
+    assert cells.output_tokens(1200, "reported").text == "1.20k"
+    assert cells.partly_estimated(1200, 1).text == "~1.2k"
+    assert cells.partly_estimated(1200, 0).text == "1.20k"
+    assert cells.call_cost(0.0126, "estimated:genai-prices/0.2.3").text == "~$0.0126"
+    assert cells.call_cost(0.0126, "genai-prices/0.2.3").text == "$0.0126"
+    assert cells.call_cost(None, "unpriced").text == "unpriced"
+    assert cells.total_cost(0.0126, 2, 1).text == "~$0.0126+"
+    assert cells.total_cost(0.0126, 0, 1).text == "~$0.0126"
+    assert cells.total_cost(None, 0, 1) == UNKNOWN

@@ -109,3 +109,18 @@ def test_an_empty_store_reports_nothing_known(tmp_path: Path) -> None:
     assert found.cost == Cost(None, 0, 0)
     assert (found.models, found.errors, found.tools) == ((), (), ())
     assert len(found.sessions) == len(found.health) == 0
+
+
+def test_estimates_and_retries_are_counted(tmp_path: Path) -> None:
+    source = "estimated:genai-prices/0.2.3"
+    calls = [
+        row.call("c1", status="error", cost_usd=None),
+        row.call("c2", retry_of="c1", cost_usd=0.5),
+        row.call("c3", usage_source="estimated", cost_usd=0.25, cost_source=source),
+    ]
+    path = store_with(tmp_path / "s.db", Batch(sessions=[row.session()], calls=calls))
+    with open_reader(path) as reader:
+        found = report(reader)
+    assert (found.totals.retries, found.totals.estimated_calls) == (1, 1)
+    assert found.models[0].estimated_calls == 1
+    assert found.cost == Cost(0.75, 2, 0, 0.25)

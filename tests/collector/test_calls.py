@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import zlib
+from typing import Self
 
 import pytest
 
 from collector import calls as calls_module
+from collector import pricing
 from collector.calls import CallTracker
 from collector.exchange import HttpCounters
 from collector.exchange_router import ExchangeRouter
@@ -14,6 +16,7 @@ from collector.processes import ProcessTable
 from collector.redaction import Redactor
 from collector.rows import Batch, CallRow, ToolCallRow
 from probes.events import ConnectionKey, Direction
+from tests.collector.llm.wire import sse
 from tests.frames import (
     CONNECTION,
     INFO,
@@ -30,6 +33,8 @@ from tests.frames import (
     tool_use,
     user,
 )
+
+EVENT_STREAM = "Content-Type: text/event-stream"
 
 
 class Tracked:
@@ -59,21 +64,21 @@ class Tracked:
             self.connections[key] = HttpConnection(key, self.router, HttpCounters())
         return self.connections[key]
 
-    def sends(self, data: bytes, key: ConnectionKey = CONNECTION) -> Tracked:
+    def sends(self, data: bytes, key: ConnectionKey = CONNECTION) -> Self:
         self.at += 1000
         self._connection(key).chunk(Direction.WRITE, data, self.at)
         return self
 
-    def receives(self, data: bytes, key: ConnectionKey = CONNECTION) -> Tracked:
+    def receives(self, data: bytes, key: ConnectionKey = CONNECTION) -> Self:
         self.at += 1000
         self._connection(key).chunk(Direction.READ, data, self.at)
         return self
 
-    def loses(self, direction: Direction, length: int) -> Tracked:
+    def loses(self, direction: Direction, length: int) -> Self:
         self._connection(CONNECTION).gap(direction, length, self.at)
         return self
 
-    def closes(self) -> Tracked:
+    def closes(self) -> Self:
         self._connection(CONNECTION).close(self.at)
         return self
 
@@ -163,6 +168,29 @@ def test_a_failed_call_that_is_asked_again_is_its_retry() -> None:
     assert len({row.session_id for row in (first, second, third, after)}) == 1
 
 
+OTHER = CONNECTION._replace(epoch=7)
+
+
+def test_a_cut_request_is_retried_on_another_connection() -> None:
+    tracked = Tracked()
+    first = ask([user("a")], headers=["x-stainless-retry-count: 0"])
+    cut = tracked.sends(first).receives(streamed_answer(["Go"])[:150]).closes().call()
+    again = ask([user("a")], headers=["x-stainless-retry-count: 1"])
+    row = tracked.sends(again, OTHER).receives(answer(text("b")), OTHER).call()
+    assert (cut.status, cut.attempt, cut.retry_of) == ("incomplete", 1, None)
+    assert (row.status, row.attempt, row.retry_of) == ("ok", 2, cut.call_id)
+    assert row.session_id == cut.session_id
+    later = tracked.sends(first, OTHER).call()
+    assert (later.attempt, later.retry_of) == (1, None)
+
+
+def test_a_client_that_does_not_wait_for_the_end_retries_too() -> None:
+    tracked = Tracked().sends(ask([user("a")], headers=["x-stainless-retry-count: 0"]))
+    waiting = tracked.call()
+    again = ask([user("a")], headers=["x-stainless-retry-count: 1"])
+    assert tracked.sends(again, OTHER).call().retry_of == waiting.call_id
+
+
 def test_another_model_is_not_a_retry() -> None:
     tracked = Tracked().sends(ask([user("a")])).receives(overloaded())
     tracked.call()
@@ -195,6 +223,32 @@ def test_a_tool_call_waits_for_its_result() -> None:
     # The history is resent with every turn; the result is told once.
     tracked.receives(answer(text("Two.")))
     tracked.sends(ask([*history, assistant(text("Two.")), user("thanks")]))
+    assert tracked.tracker.take().tool_calls == []
+
+
+def _ollama(*messages: object) -> bytes:
+    body = {"model": "m", "stream": False, "messages": [{"role": "user"}, *messages]}
+    return http_request("/api/chat", json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("given", [{}, {"id": "call_1"}], ids=["without-id", "with-id"])
+@pytest.mark.parametrize("resent", [{}, {"id": "call_1"}, {"id": "call_2"}], ids=["no", "1", "2"])
+def test_a_result_finds_its_call_by_what_both_sides_know(
+    given: dict[str, str], resent: dict[str, str]
+) -> None:
+    function = {"name": "ls", "arguments": {"dir": "/"}}
+    message = {"role": "assistant", "tool_calls": [{**given, "function": function}]}
+    tracked = Tracked().sends(_ollama())
+    tracked.receives(http_response(json.dumps({"message": message, "done": True}).encode()))
+    (tool,) = tracked.tracker.take().tool_calls
+    assert tool.tool_call_id == given.get("id", f"{tool.call_id}#0")
+    said = {"role": "tool", "tool_name": "ls", "content": "bin"}
+    history = [{"role": "assistant", "tool_calls": [{**resent, "function": function}]}, said]
+    tracked.sends(_ollama(*history))
+    (row,) = tracked.tracker.take().tool_calls
+    assert (row.call_id, row.result_preview) == (tool.call_id, "bin")
+    tracked.receives(http_response(b'{"message": {"content": "ok"}, "done": true}'))
+    tracked.sends(_ollama(*history, {"role": "user", "content": "thanks"}))
     assert tracked.tracker.take().tool_calls == []
 
 
@@ -292,7 +346,16 @@ def test_rate_limits_and_request_ids_of_responses() -> None:
     assert json.loads(row.rate_limits or "") == {
         "anthropic-ratelimit-tokens-remaining": "39000",
         "retry-after": "7",
+        "limits": [{"name": "tokens", "remaining": 39000}],
     }
+    assert row.retry_after_s == 7
+
+
+def test_the_wait_that_an_error_asks_for() -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]
+    body = json.dumps({"error": {"code": 429, "message": "slow", "details": details}}).encode()
+    row = Tracked().sends(ask([user("a")])).receives(http_response(body, "429 Slow")).call()
+    assert (row.status, row.retry_after_s) == ("error", 34)
 
 
 def _texts(batch: Batch) -> str:
@@ -342,3 +405,75 @@ def test_memory_of_unanswered_tool_calls_is_bounded(monkeypatch: pytest.MonkeyPa
     tracked.sends(ask([user("a"), assistant(*uses), *results]))
     rows: list[ToolCallRow] = tracked.tracker.take().tool_calls
     assert [row.tool_call_id for row in rows] == ["toolu_1", "toolu_2"]
+
+
+CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Tell me about boats."}]}
+
+
+def _chat(events: list[object], **fields: object) -> Tracked:
+    """A streamed chat completion of OpenAI's."""
+    tracked = Tracked()
+    body = json.dumps({**CHAT, "stream": True, **fields}).encode()
+    tracked.sends(http_request("/v1/chat/completions", body, host="api.openai.com"))
+    return tracked.receives(http_response(sse(events, named=False), headers=[EVENT_STREAM]))
+
+
+def _said(content: str, **fields: object) -> dict[str, object]:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": None}
+    return {"id": "c1", "model": "gpt-4o-mini", "choices": [choice], **fields}
+
+
+def test_tokens_that_nobody_reports_are_estimated_and_marked() -> None:
+    row = _chat([_said("Boats float because they displace water."), "[DONE]"]).call()
+    assert (row.status, row.usage_source) == ("ok", "estimated")
+    assert row.input_tokens in range(6, 14)
+    assert row.output_tokens in range(6, 12)
+    assert (row.cost_source or "").startswith("estimated:genai-prices/")
+    assert row.cost_usd
+
+
+def test_reported_tokens_stay_as_they_are() -> None:
+    usage = {"prompt_tokens": 500, "completion_tokens": 1}
+    row = _chat([_said("Boats float."), {"choices": [], "usage": usage}, "[DONE]"]).call()
+    assert (row.input_tokens, row.output_tokens, row.usage_source) == (500, 1, "reported")
+    assert (row.cost_source or "").startswith("genai-prices/")
+
+
+def test_a_cut_answer_keeps_its_reported_input() -> None:
+    response = streamed_answer(["Boats float because ", "they displace water, and so"])
+    cut = response[: response.index(b"and so") + 12]
+    row = Tracked().sends(ask([user("boats?")], stream=True)).receives(cut).closes().call()
+    assert (row.status, row.usage_source, row.input_tokens) == (
+        "incomplete",
+        "output_estimated",
+        120,
+    )
+    assert row.output_tokens in range(8, 16)
+
+
+def test_what_capture_lost_is_not_estimated() -> None:
+    tracked = Tracked().sends(ask([user("boats?")], stream=True))
+    response = streamed_answer(["Boats float because ", "they displace water"])
+    tracked.receives(response[:900]).loses(Direction.READ, 200).closes()
+    row = tracked.call()
+    assert row.lost_bytes
+    assert (row.usage_source, row.output_tokens) == ("reported", None)
+
+
+@pytest.mark.parametrize(
+    ("answered", "asked", "tier"),
+    [("flex", "auto", "flex"), ("default", "flex", "default"), (None, "flex", "flex")],
+)
+def test_the_tier_that_served_is_told_and_priced(
+    answered: str | None, asked: str, tier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priced: list[str | None] = []
+
+    def price(*_: object, tier: str | None, **__: object) -> pricing.Price:
+        priced.append(tier)
+        return pricing.Price(0.5, "test")
+
+    monkeypatch.setattr(pricing, "price", price)
+    said = _said("b", **({"service_tier": answered} if answered else {}))
+    row = _chat([said, "[DONE]"], service_tier=asked).call()
+    assert (row.service_tier, row.cost_usd, priced) == (tier, 0.5, [tier])

@@ -273,6 +273,98 @@ def test_state_does_not_outlive_channels(monkeypatch: pytest.MonkeyPatch) -> Non
     assert tracker.counts()["channel", "messages", ""] == 200
 
 
+# Who speaks
+
+
+HELLO = rpc(
+    id=0,
+    method="initialize",
+    params={"protocolVersion": "2025-11-25", "clientInfo": {"name": "crab", "version": "1.2"}},
+)
+WELCOME = rpc(
+    id=0,
+    result={
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "serverInfo": {"name": "calculator", "version": "3.1"},
+    },
+)
+
+
+@given(
+    order=st.permutations(range(4)),
+    places=st.lists(st.integers(0, 6), min_size=4, max_size=4),
+    each=st.booleans(),
+)
+def test_both_directions_know_who_speaks(
+    order: Sequence[int], places: list[int], each: bool
+) -> None:
+    captured = Talk().asks(HELLO).answers(WELCOME).asks(CALL).answers(SUM).closes().frames
+    for number, place in zip(order, places, strict=True):
+        captured.insert(min(place, len(captured)), ENDS[number])
+    rows = run(captured, each=each)
+    for key in (ASKING, ANSWERING):
+        row = channel(rows, key)
+        assert (row.protocol, row.protocol_version) == ("mcp", "2025-06-18")
+        assert (row.server_name, row.server_version) == ("calculator", "3.1")
+        assert (row.client_name, row.client_version) == ("crab", "1.2")
+        assert row.url is None
+
+
+def test_a_version_that_nobody_answered_is_the_clients() -> None:
+    row = channel(run([*ENDS, *Talk().asks(HELLO).frames]), ASKING)
+    assert (row.protocol, row.protocol_version) == ("mcp", "2025-11-25")
+    assert row.server_name is None
+
+
+def test_a_server_without_initialize_names_itself_in_its_results() -> None:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "crab", "version": "2"},
+    }
+    stamp = {"io.modelcontextprotocol/serverInfo": {"name": "calculator", "version": "4"}}
+    said = Talk().asks(rpc(id=1, method="server/discover", params={"_meta": meta}))
+    said.answers(rpc(id=1, result={"resultType": "complete", "_meta": stamp}))
+    rows = run([*ENDS, *said.frames])
+    for key in (ASKING, ANSWERING):
+        row = channel(rows, key)
+        assert (row.protocol, row.protocol_version) == ("mcp", "2026-07-28")
+        assert (row.server_name, row.client_name) == ("calculator", "crab")
+    assert messages(rows)[1].result_type == "complete"
+
+
+def test_a_language_server_is_not_one_of_mcp() -> None:
+    hello = rpc(id=1, method="initialize", params={"processId": 1, "clientInfo": {"name": "ed"}})
+    said = (
+        Talk()
+        .asks(hello)
+        .answers(rpc(id=1, result={"capabilities": {}, "serverInfo": {"name": "clangd"}}))
+    )
+    row = channel(run([*ENDS, *said.frames]), ASKING)
+    assert (row.protocol, row.protocol_version) == ("lsp", None)
+    assert (row.server_name, row.client_name) == ("clangd", "ed")
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [("notifications/cancelled", {"requestId": 1}), ("$/cancelRequest", {"id": 1})],
+)
+def test_a_request_that_is_given_up(method: str, params: dict[str, Any]) -> None:
+    cancel = rpc(method=method, params=params)
+    rows = run([*ENDS, *Talk().asks(CALL).asks(cancel).frames])
+    assert messages(rows)[0].cancelled
+    refused = rpc(id=1, error={"code": -32800, "message": "cancelled"})
+    rows = run([*ENDS, *Talk().asks(CALL).asks(cancel).answers(refused).frames])
+    assert messages(rows)[0].cancelled
+    assert (messages(rows)[2].answers, messages(rows)[2].error_code) == (
+        *(messages(rows)[0].message_id, -32800),
+    )
+    rows = run([*ENDS, *Talk().asks(CALL).answers(SUM).asks(cancel).frames])
+    assert not messages(rows)[0].cancelled, "it was answered before"
+    rows = run([*ENDS, *Talk().asks(CALL).answers(cancel).frames])
+    assert not messages(rows)[0].cancelled, "only its sender can"
+
+
 # Secrets
 
 

@@ -16,6 +16,8 @@ from probes.events import (
     SocketAddresses,
     Source,
 )
+from tests.collector.http.http2_traffic import PREFACE
+from tests.collector.http.test_http2 import POST, Side, data
 from tests.collector.test_pipeline import calls, health, other_traffic, run
 from tests.frames import (
     AGENT,
@@ -117,9 +119,19 @@ def test_a_call_between_two_watched_processes_counts_once() -> None:
 
 
 def test_http2_with_prior_knowledge_on_a_plain_socket() -> None:
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)
-    found = health(run(Sourced(Source.SOCKET).sends(preface).closes().frames)[1])
-    assert found["http", "undecoded_bytes", "http2"] == len(preface)
+    client, server = Side(requests=True, begun=False), Side(requests=False, begun=False)
+    settings = b"\0\0\0\4\0\0\0\0\0"
+    wire = Sourced(Source.SOCKET).sends(PREFACE + settings)
+    wire.sends(client.head(POST) + data(REQUEST.partition(b"\r\n\r\n")[2], 1, "END_STREAM"))
+    wire.receives(settings + server.head([(b":status", b"200")]))
+    wire.receives(data(RESPONSE.partition(b"\r\n\r\n")[2], 1, "END_STREAM"))
+    rows = run(wire.closes().frames)[1]
+    (call,) = calls(rows)
+    assert (call.status, call.protocol, call.tls_stack) == ("ok", "http/2", "none")
+    assert call.host == "llm.example:8443"
+    found = health(rows)
+    assert found["http", "framing_bytes", "http/2"] == len(PREFACE) + 18
+    assert not any(counter == "undecoded_bytes" for _, counter, _ in found)
 
 
 # Joining late

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 
 from collector.conversations import Conversations, digest
 from collector.llm.model import LlmRequest
@@ -36,7 +37,7 @@ def test_a_list_is_read_back_from_its_leaf() -> None:
     batch = Batch()
     store = Conversations(REDACT, content=True)
     stored = store.request(request(user("hello")), batch)
-    leaf = store.extend(stored, [assistant(text("hi"))], batch)
+    leaf = store.extend(stored, [assistant(text("hi"))], batch).leaf
     assert messages_of(batch, stored.leaf) == ["Be careful.", user("hello")]
     assert messages_of(batch, leaf) == ["Be careful.", user("hello"), assistant(text("hi"))]
     assert [row.role for row in batch.contents] == ["system", "user", "assistant"]
@@ -51,7 +52,7 @@ def test_a_history_that_is_resent_is_stored_once() -> None:
         history += [user(f"question {turn}")]
         stored = store.request(request(*history), batch)
         history += [assistant(text(f"answer {turn}"))]
-        leaf = store.extend(stored, history[-1:], batch)
+        leaf = store.extend(stored, history[-1:], batch).leaf
     assert len(batch.contents) == len(batch.nodes) == 1 + 200
     assert messages_of(batch, leaf) == ["Be careful.", *history]
 
@@ -59,7 +60,7 @@ def test_a_history_that_is_resent_is_stored_once() -> None:
 def test_an_answer_that_comes_back_as_it_was_shares_its_node() -> None:
     store = Conversations(REDACT, content=True)
     stored = store.request(request(user("a")), Batch())
-    leaf = store.extend(stored, [assistant(text("b"))], Batch())
+    leaf = store.extend(stored, [assistant(text("b"))], Batch()).leaf
     batch = Batch()
     again = store.request(request(user("a"), assistant(text("b")), user("c")), batch)
     assert [node.parent_node for node in batch.nodes] == [leaf]
@@ -119,3 +120,13 @@ def test_a_message_that_json_cannot_hold() -> None:
 def test_digests_know_where_parts_end() -> None:
     assert digest(b"ab", b"c") != digest(b"a", b"bc")
     assert len(digest(b"")) == 32
+
+
+@pytest.mark.parametrize("depth", [10, 126, 127, 128, 500])
+def test_messages_nested_as_deep_as_parsers_go_are_stored(depth: int) -> None:
+    body = b'[{"a":' * depth + b'[1,{},[],"b",null]' + b',"b":""}]' * depth
+    nested = orjson.loads(body)
+    batch = Batch()
+    stored = Conversations(REDACT, content=True).request(request(nested, nested, system=()), batch)
+    (row,) = batch.contents
+    assert (stored.length, row.body) == (2, body.decode())

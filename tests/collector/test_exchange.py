@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 import pytest
 from hypothesis import example, given, settings
@@ -92,35 +93,37 @@ class Capture:
         self.at += 1
         return self.at
 
-    def sends(self, data: bytes) -> Capture:
+    def sends(self, data: bytes) -> Self:
         self.fed_bytes += len(data)
         self.connection.chunk(WRITE, data, self._tick())
         return self
 
-    def receives(self, data: bytes) -> Capture:
+    def receives(self, data: bytes) -> Self:
         self.fed_bytes += len(data)
         self.connection.chunk(READ, data, self._tick())
         return self
 
-    def loses(self, direction: Direction, length: int) -> Capture:
+    def loses(self, direction: Direction, length: int) -> Self:
         self.connection.gap(direction, length, self._tick())
         return self
 
-    def closes(self) -> Capture:
+    def closes(self) -> Self:
         self.connection.close(self._tick())
         assert all(one.ended for one in self.log.seen)
         return self
 
     @property
     def accounted_bytes(self) -> int:
-        """Once closed: bytes in exchanges and bytes counted as undecoded."""
+        """Once closed: bytes in exchanges, bytes counted as undecoded, and those of connections."""
         ends = [
             end
             for one in self.log.seen
             for end in (one.exchange.request_end, one.exchange.response_end)
             if end is not None
         ]
-        return sum(end.wire_bytes for end in ends) + sum(self.counters.undecoded_bytes.values())
+        counters = self.counters
+        apart = (*counters.undecoded_bytes.values(), *counters.framing_bytes.values())
+        return sum(end.wire_bytes for end in ends) + sum(apart)
 
 
 def post(word: str) -> bytes:
@@ -203,8 +206,8 @@ def test_a_body_that_lasts_until_the_connection_closes() -> None:
 
 
 def test_what_follows_an_upgrade_is_another_protocol() -> None:
-    get = http_request("/a", method="GET", headers=["Upgrade: websocket", "Connection: Upgrade"])
-    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+    get = http_request("/a", method="GET", headers=["Upgrade: other", "Connection: Upgrade"])
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n"
     capture = Capture().sends(get).receives(switch + b"\x81\x05hello").sends(b"\x81\x85mask.....")
     assert capture.log.lines == ["0 > GET /a", "0 > end", "0 < 101", "0 < complete"]
     assert capture.counters.undecoded_bytes == {"upgraded": 7 + 11}
@@ -249,7 +252,9 @@ def test_verdicts(direction: Direction, begin: bytes, verdict: str | None, whole
     assert capture.connection.verdict == verdict
     capture.closes()
     assert capture.accounted_bytes == capture.fed_bytes
-    if verdict != "client":
+    if verdict == "http2":
+        assert capture.counters.framing_bytes == {"http/2": len(begin)}
+    elif verdict != "client":
         reason = verdict or "too_short"
         assert capture.counters.undecoded_bytes == {reason: len(begin)}
         assert capture.log.lines == []
@@ -464,3 +469,12 @@ _words = st.sampled_from(
 def test_any_order_of_messages_is_accounted_for(segments: list[Segment]) -> None:
     capture = play(segments)
     assert capture.accounted_bytes == capture.fed_bytes
+
+
+def test_holes_in_a_response_are_counted_while_it_lasts() -> None:
+    response = http_response(b"x" * 100)
+    capture = Capture().sends(post("a")).receives(response[:-60]).loses(READ, 20)
+    exchange = capture.log.seen[0].exchange
+    assert exchange.response_gaps == 1
+    capture.receives(response[-40:]).closes()
+    assert (exchange.response_gaps, exchange.lost_bytes) == (1, 20)

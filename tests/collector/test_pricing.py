@@ -20,20 +20,24 @@ USAGE = Usage(
 )
 
 
-def _oracle(usage: Usage, model: str, provider: str, at: float = AT) -> float:
+def _oracle(
+    usage: Usage,
+    model: str,
+    provider: str,
+    at: float = AT,
+    context: dict[str, str] | None = None,
+) -> float:
     counts = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read_tokens": usage.cache_read_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        "output_reasoning_tokens": usage.reasoning_tokens,
+        {"reasoning_tokens": "output_reasoning_tokens"}.get(name, name): getattr(usage, name)
+        for name in Usage.__slots__
+        if name != "cost_usd"
     }
     found = genai_prices.calc_price(
         genai_prices.Usage(**counts),
         model,
         provider_id=provider,
         genai_request_timestamp=datetime.fromtimestamp(at, UTC),
+        price_context=context,
     )
     return float(found.total_price)
 
@@ -74,34 +78,123 @@ def test_table_prices(usage: Usage, model: str, provider: str, id_of_tables: str
     assert found.cost_usd == pytest.approx(_oracle(usage, model, id_of_tables), rel=1e-12, abs=0)
 
 
-def test_arithmetic_equals_that_of_the_tables_for_every_model() -> None:
-    """All models of all providers, at two times of the day: tiers, cache, reasoning, requests."""
-    usages = (
-        Usage(
-            input_tokens=900_000,
-            output_tokens=5_000,
-            cache_read_tokens=300_000,
-            cache_write_tokens=20_000,
-            cache_write_1h_tokens=7_000,
-            reasoning_tokens=1_000,
-        ),
-        Usage(input_tokens=1_000, output_tokens=10),
-    )
+PLAIN = Usage(input_tokens=1_000, output_tokens=10)
+CACHED = Usage(
+    input_tokens=900_000,
+    output_tokens=5_000,
+    cache_read_tokens=300_000,
+    cache_write_tokens=20_000,
+    cache_write_1h_tokens=7_000,
+    reasoning_tokens=1_000,
+    web_searches=3,
+)
+MIXED = Usage(
+    input_tokens=50_000,
+    output_tokens=9_000,
+    cache_read_tokens=20_000,
+    input_audio_tokens=10_000,
+    output_audio_tokens=4_000,
+    cache_audio_read_tokens=5_000,
+    input_image_tokens=6_000,
+    output_image_tokens=1_500,
+    cache_image_read_tokens=2_000,
+)
+UNSPLIT = Usage(
+    input_tokens=50_000, output_tokens=9_000, cache_read_tokens=20_000, input_audio_tokens=10_000
+)
+TIMES = (AT, AT + 8 * 3600, datetime(2025, 3, 3, 17, 0, tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize(
+    ("usages", "times", "least"),
+    [((PLAIN, CACHED), TIMES, 5_000), ((MIXED, UNSPLIT), TIMES[:1], 1_500)],
+)
+def test_arithmetic_equals_that_of_the_tables(
+    usages: tuple[Usage, ...], times: tuple[float, ...], least: int
+) -> None:
+    """Models of all providers, at several times: tiers, cache, reasoning, media, requests."""
     compared = 0
     for provider in get_snapshot().providers:
-        for model in provider.models[:40]:
-            for at, usage in ((AT, usages[0]), (AT + 8 * 3600, usages[1])):
-                try:
-                    expected = _oracle(usage, model.id, provider.id, at)
-                except LookupError:
+        for model in provider.models:
+            for at in times:
+                for usage in usages:
+                    compared += _agrees(usage, model.id, provider.id, at)
+    assert compared > least
+
+
+def _agrees(usage: Usage, model: str, provider: str, at: float) -> bool:
+    """Compare one price; False when we have none. Then the tables have none either, or price
+    the model by something that its usage does not tell."""
+    found = price(usage, model, provider, None, at)
+    try:
+        expected = _oracle(usage, model, provider, at)
+    except LookupError:
+        return False
+    except ValueError:  # contradicting counts
+        assert found.cost_usd is None, (provider, model)
+        return False
+    if found.cost_usd is None:
+        assert found.source == "unpriced"
+        return False
+    assert found.cost_usd == pytest.approx(expected, rel=1e-9, abs=1e-15), (provider, model)
+    return True
+
+
+def test_tiers_have_prices_of_their_own_at_the_provider() -> None:
+    compared = 0
+    for provider in get_snapshot().providers:
+        for model in provider.models:
+            for variant in model.price_variants or ():
+                tier = variant.when.get("service_tier")
+                if "processing" in variant.when:
+                    tier = "batch"
+                if tier is None and "speed" not in variant.when:
                     continue
-                found = price(usage, model.id, provider.id, None, at)
-                if found.cost_usd is None:  # priced by something that usage does not tell
-                    assert found.source == "unpriced"
-                    continue
-                assert found.cost_usd == pytest.approx(expected, rel=1e-9, abs=1e-15), model.id
-                compared += 1
-    assert compared > 1_000
+                speed = variant.when.get("speed")
+                found = price(PLAIN, model.id, provider.id, None, AT, tier=tier, speed=speed)
+                if found.cost_usd is not None:
+                    expected = _oracle(PLAIN, model.id, provider.id, AT, variant.when)
+                    assert found.cost_usd == pytest.approx(expected, rel=1e-9), model.id
+                    compared += 1
+    assert compared > 200
+
+
+def test_tiers() -> None:
+    standard = price(PLAIN, "o4-mini", "openai", None, AT).cost_usd
+    flex = price(PLAIN, "o4-mini", "openai", None, AT, tier="flex").cost_usd
+    priority = price(PLAIN, "o4-mini", "openai", None, AT, tier="priority").cost_usd
+    assert standard is not None
+    assert flex == pytest.approx(standard / 2)
+    assert priority is not None
+    assert priority > standard
+    assert price(PLAIN, "o4-mini", "openai", None, AT, tier="default").cost_usd == standard
+    # Azure resells it: the tables' tiers are OpenAI's own.
+    resold = price(PLAIN, "o4-mini", "azure.ai.openai", None, AT)
+    assert price(PLAIN, "o4-mini", "azure.ai.openai", None, AT, tier="flex") == resold
+
+
+def test_prices_of_estimated_tokens_are_marked() -> None:
+    found = price(PLAIN, "gpt-5", "openai", None, AT, estimated=True)
+    assert found.source == f"estimated:{TABLES}"
+    assert found.cost_usd == price(PLAIN, "gpt-5", "openai", None, AT).cost_usd
+    own = (Override("mine", input=1, output=1),)
+    assert price(PLAIN, "mine", "openai", None, AT, own, estimated=True).source == (
+        "estimated:override"
+    )
+    assert price(PLAIN, "mine", "openai", None, AT, estimated=True).source == "unpriced"
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "host"),
+    [
+        ("acme/unheard-of-70b", "together_ai", "api.together.xyz"),
+        ("claude-unheard-of", "github_copilot", "api.githubcopilot.com"),
+        ("gpt-5", "cerebras", "api.cerebras.ai"),
+        ("claude-sonnet-4-5", "groq", "api.groq.com"),
+    ],
+)
+def test_what_a_reseller_does_not_list_is_unpriced(model: str, provider: str, host: str) -> None:
+    assert price(PLAIN, model, provider, host, AT) == Price(None, "unpriced")
 
 
 def test_provider_reported_cost_comes_first() -> None:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.http.http2_frames import HEAD_BYTES, is_common_head
 from collector.http_connection import HttpConnection
 from collector.origin import Origin
-from collector.protocol import SEARCH_BYTES, SEARCH_TURNS, http2_frames
+from collector.protocol import SEARCH_BYTES, SEARCH_TURNS
 from probes.events import Direction, Source
 from tests.collector.test_exchange import ONE, TWO, Capture, post, reply
 from tests.frames import CONNECTION, chunked_response
@@ -156,22 +157,46 @@ def test_every_byte_is_accounted_for(pieces: list[tuple[Direction, bytes]]) -> N
 
 
 @pytest.mark.parametrize(
-    "calls",
+    ("calls", "exchanges"),
     [
-        [(WRITE, HEADERS + DATA)],
-        [(WRITE, HEADERS), (READ, WINDOW_UPDATE), (WRITE, DATA)],
-        [(READ, b"the rest of a frame, of any bytes"), (READ, PING), (READ, DATA + DATA[:20])],
+        ([(WRITE, HEADERS + DATA)], 1),
+        ([(WRITE, HEADERS), (READ, WINDOW_UPDATE), (WRITE, DATA)], 1),
+        ([(WRITE, HEADERS[:20]), (WRITE, HEADERS[20:] + DATA[:30]), (WRITE, DATA[30:])], 1),
+        ([(READ, WINDOW_UPDATE), (WRITE, HEADERS + DATA), (READ, WINDOW_UPDATE)], 1),
+        ([(READ, b"the rest of a frame, of any bytes"), (READ, PING), (READ, DATA + DATA[:20])], 0),
     ],
 )
-def test_http2_frames_without_a_preface(calls: list[tuple[Direction, bytes]]) -> None:
+def test_http2_frames_without_a_preface(
+    calls: list[tuple[Direction, bytes]], exchanges: int
+) -> None:
     capture = Capture()
     for direction, data in calls:
         (capture.sends if direction == WRITE else capture.receives)(data)
     assert capture.connection.verdict == "http2"
     counters = capture.counters
-    assert (counters.joined_late_connections, counters.joined_late_calls) == (1, 0)
-    assert sum(counters.undecoded_bytes.values()) == capture.fed_bytes
-    assert counters.undecoded_bytes["http2"] > 0
+    assert counters.joined_late_connections == 1
+    assert counters.joined_late_calls == 1 - exchanges
+    assert counters.exchanges == exchanges
+    assert capture.closes().accounted_bytes == capture.fed_bytes
+    assert set(counters.undecoded_bytes) <= {"joined_late"}
+
+
+def test_one_frame_alone_is_not_believed() -> None:
+    capture = Capture().sends(DATA).receives(b"+OK, whatever it may be, and more of it\r\n")
+    assert capture.connection.verdict is None
+    capture.sends(post("a")).receives(reply("A")).closes()
+    assert capture.log.lines == ONE
+    assert capture.accounted_bytes == capture.fed_bytes
+
+
+def test_a_frame_of_a_whole_megabyte_is_not_held() -> None:
+    capture = Capture(Origin(ran_before=True)).receives((1 << 20).to_bytes(3, "big") + DATA[3:])
+    while capture.fed_bytes < 1 << 19:
+        capture.receives(b"x" * 16384)
+        assert sum(len(data) for _, data, _ in capture.connection._search.pending) <= SEARCH_BYTES
+    capture.sends(post("a")).receives(reply("A")).closes()
+    assert capture.log.lines == ONE
+    assert capture.accounted_bytes == capture.fed_bytes
 
 
 def test_a_preface_is_http2_from_the_start() -> None:
@@ -181,11 +206,51 @@ def test_a_preface_is_http2_from_the_start() -> None:
     assert Capture().receives(PREFACE).connection.verdict == "server_side"
 
 
+@pytest.mark.parametrize("cut", [0, 1, 5, 9])
+def test_a_server_may_speak_first(cut: int) -> None:
+    settings = frame(4, bytes(6), stream=0)
+    capture = Capture().receives(settings[:cut]) if cut else Capture()
+    capture.receives(settings[cut:]).sends(PREFACE + frame(4, stream=0) + HEADERS)
+    assert capture.connection.verdict == "http2"
+    assert capture.counters.joined_late_connections == 0
+    assert capture.counters.exchanges == 1
+    capture.closes()
+    assert capture.counters.undecoded_bytes == {}
+    assert capture.accounted_bytes == capture.fed_bytes
+    assert Capture().sends(settings).connection.verdict == "server_side"
+
+
+def test_a_server_that_is_joined_late() -> None:
+    capture = capture_of(Origin(ran_before=True)).receives(PING + HEADERS + DATA)
+    assert capture.connection.verdict == "server_side"
+    assert capture.log.lines == []
+    assert capture.sends(PING).closes().accounted_bytes == capture.fed_bytes
+
+
+@pytest.mark.parametrize("begin", [b"", PREFACE[:7], PREFACE, PREFACE + frame(4, stream=0)[:5]])
+def test_http2_whose_beginning_is_lost(begin: bytes) -> None:
+    capture = Capture()
+    if begin:
+        capture.sends(begin)
+    capture.loses(WRITE, 100).receives(frame(4, bytes(6), stream=0)).sends(HEADERS + DATA).closes()
+    assert capture.connection.verdict == "http2"
+    assert capture.counters.exchanges == 1
+    assert capture.log.seen[0].request_body == b"x" * 40
+    assert capture.accounted_bytes == capture.fed_bytes
+
+
+def test_a_cut_frame_before_a_hole_is_not_taken_for_http1() -> None:
+    capture = Capture().receives(PING[:6]).loses(READ, 400).receives(PING + PING)
+    capture.sends(HEADERS + DATA).closes()
+    assert capture.connection.verdict == "http2"
+    assert capture.counters.exchanges == 1
+    assert set(capture.counters.undecoded_bytes) == {"gap"}
+    assert capture.accounted_bytes == capture.fed_bytes
+
+
 def test_shapes_of_http2_frames() -> None:
-    assert http2_frames(HEADERS + DATA + PING) == 3
-    assert http2_frames(HEADERS + DATA[:30]) == 1
-    assert http2_frames(HEADERS + b"\x00\x00") == 1
-    assert http2_frames(b"") == 0
+    for data in (HEADERS, DATA, PING, WINDOW_UPDATE):
+        assert is_common_head(data)
     wrong = [
         frame(6, bytes(7), stream=0),  # a PING has 8 bytes
         frame(6, bytes(8), stream=1),
@@ -198,8 +263,9 @@ def test_shapes_of_http2_frames() -> None:
         b"Q\x00\x00\x00\x1fSELECT * FROM somewhere\x00",
     ]
     for data in wrong:
-        assert http2_frames(data) == 0, data
-        assert http2_frames(HEADERS + data) == 0, data
+        assert not is_common_head(data), data
+        assert len(data) >= HEAD_BYTES
+        assert Capture().sends(HEADERS + data).connection.verdict is None, data
 
 
 # Handles that are used again without a close

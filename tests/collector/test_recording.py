@@ -120,6 +120,15 @@ def test_blocks_that_claim_to_be_huge_are_not_tried(tmp_path: Path) -> None:
     assert read(path) == ([], "a block claims an impossible size")
 
 
+def test_a_block_whose_data_claims_another_size_is_not_decompressed(tmp_path: Path) -> None:
+    path = tmp_path / "huge.ugl"
+    whole = record(path, [])
+    # RFC 8878 3.1.1: magic, a head with an eight-byte content size, an empty last block
+    claims = b"\x28\xb5\x2f\xfd\xc0\x58" + struct.pack("<Q", 1 << 45) + b"\x01\0\0"
+    path.write_bytes(whole + struct.pack("<III", len(claims), 100, 0) + claims)
+    assert read(path) == ([], "a block is damaged; what follows it was not read")
+
+
 def test_a_frame_that_the_writer_never_finished(tmp_path: Path) -> None:
     path = tmp_path / "cut.ugl"
     record(path, [[FRAMES[0], FRAMES[1][:-1]]])

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from underglass.options import content_option, db_option, freeze_option
+from underglass.options import (
+    content_option,
+    db_option,
+    freeze_option,
+    keep_raw_options,
+    raw_limit,
+)
 from underglass.paths import store_path
 from underglass.watching import Watch, watch
 
@@ -23,6 +29,7 @@ from underglass.watching import Watch, watch
 @db_option
 @content_option
 @freeze_option
+@keep_raw_options
 def command(
     pids: tuple[int, ...],
     names: tuple[str, ...],
@@ -31,6 +38,8 @@ def command(
     db: str | None,
     no_content: bool,
     freeze: bool,
+    keep_raw: bool,
+    raw_limit_bytes: int | None,
 ) -> int:
     """Watch running agents until Ctrl-C. They are not changed; they are stopped for a moment only
     with --freeze. Needs root.
@@ -42,6 +51,7 @@ def command(
     for pid in pids:
         if not os.path.exists(f"/proc/{pid}"):
             raise click.UsageError(f"no process {pid}")
+    limit_bytes = raw_limit(keep_raw, raw_limit_bytes, no_content)
     path = store_path(db)
     chosen = [f"--pid {pid}" for pid in pids] + [f"--name {name}" for name in names]
     click.echo("underglass: attached; Ctrl-C stops", err=True)
@@ -55,6 +65,7 @@ def command(
             everything=everything,
             seconds=seconds,
             freeze=freeze,
+            raw_limit_bytes=limit_bytes,
         )
     )
     summary.show(f"stored in {path}; see: underglass report")

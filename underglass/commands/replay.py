@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from underglass import privileges
+from underglass import __version__, privileges
 from underglass.options import content_option, db_option
 from underglass.paths import (
     fingerprint_salt,
@@ -27,8 +27,7 @@ def command(file: Path, db: str | None, no_content: bool) -> int:
 
     Replaying twice changes nothing. Needs no root.
     """
-    from collector.capture import replay
-    from collector.pipeline import Pipeline
+    from collector.decoding import decode
     from collector.recording import RecordingReader
     from collector.redaction import Redactor
     from collector.rows import Batch
@@ -40,14 +39,13 @@ def command(file: Path, db: str | None, no_content: bool) -> int:
     make_private(path.parent)
     summary = Summary()
     redactor = Redactor(fingerprint_salt(state))
-    pipeline = Pipeline(reader.info, redactor.redact_text, content=not no_content)
     with Store.open(path, content=not no_content) as store:
 
         def write(batch: Batch) -> None:
             summary.add(batch)
             store.write(batch)
 
-        replay(reader, pipeline, write)
+        decode(reader, redactor, write, version=__version__, content=not no_content)
     if reader.damage:
         click.echo(f"underglass: {file}: {reader.damage}", err=True)
     summary.show(f"stored in {path}; see: underglass report")

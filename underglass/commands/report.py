@@ -68,20 +68,28 @@ def print_report(found: Report, problems: list[dict[str, Any]]) -> None:
     _line("calls", f"{totals.calls} in {totals.sessions} sessions: {states}")
     for error in found.errors:
         _line("", f"{error.calls} × {error.error_type or 'unknown'}")
+    if totals.retries:
+        _line("retries", f"{totals.retries} of the calls repeat a failed one")
     _line("latency", _percentiles(found.latency_ms))
     _line("first token", _percentiles(found.ttft_ms))
     _heading("Tokens and cost")
     for usage in found.models:
+        mark = "~" if usage.estimated_calls else ""
         parts = [
             f"{usage.calls} calls",
-            f"{_count(usage.input_tokens)} in",
+            f"{mark}{_count(usage.input_tokens)} in",
             f"({_count(usage.cache_read_tokens)} from cache)",
-            f"{_count(usage.output_tokens)} out",
-            "cost unknown" if usage.cost_usd is None else f"${usage.cost_usd:.4f}",
+            f"{mark}{_count(usage.output_tokens)} out",
+            "cost unknown" if usage.cost_usd is None else f"{mark}${usage.cost_usd:.4f}",
         ]
+        if usage.estimated_calls:
+            parts.append(f"tokens of {usage.estimated_calls} calls estimated")
         _line(usage.model or "model unknown", ", ".join(parts))
     total = "unknown" if cost.total_usd is None else f"${cost.total_usd:.4f}"
     extra = f" + {cost.unpriced_calls} unpriced calls" if cost.unpriced_calls else ""
+    if cost.estimated_usd is not None:
+        total = f"~{total}"
+        extra += f", ${cost.estimated_usd:.4f} of it for estimated tokens"
     _line("total", f"{total}{extra}")
     if found.tools:
         _heading("Tools")

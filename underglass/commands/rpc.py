@@ -1,25 +1,36 @@
-"""`underglass rpc`: what agents and MCP servers said to each other."""
+"""`underglass rpc`: what agents, MCP servers and other agents said to each other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import click
 
-from underglass.listing import listing
-
-if TYPE_CHECKING:
-    from analysis.reading import Reader
-    from analysis.result import Record
+from underglass.listing import since_ns
+from underglass.options import db_option, json_option, session_option, since_option
+from underglass.paths import store_path
 
 
-def _rows(reader: Reader, since_ns: int | None, session: str | None) -> list[Record]:
-    from analysis import reading
-
-    return reading.rpc(reader, since_ns, session).records()
-
-
-command = listing(
-    "rpc",
-    "List JSON-RPC messages between processes: MCP servers over stdio.",
-    _rows,
-    empty="no JSON-RPC messages stored",
+@click.command("rpc")
+@db_option
+@since_option
+@session_option
+@json_option
+@click.option(
+    "--calls", is_flag=True, help="A row a request, with its answer, not a row a message."
 )
+def command(
+    db: str | None, since: str | None, session: str | None, as_json: bool, calls: bool
+) -> None:
+    """List JSON-RPC and A2A messages: MCP servers over stdio and HTTP, remote agents."""
+    from analysis import reading
+    from analysis.columns import RPC, RPC_CALLS
+    from analysis.reading import open_reader
+    from underglass.printing import print_json, print_table
+
+    query = reading.rpc_calls if calls else reading.rpc
+    with open_reader(store_path(db)) as reader:
+        rows = query(reader, since_ns(since), session).records()
+    if as_json:
+        print_json(rows)
+    else:
+        table = RPC_CALLS if calls else RPC
+        print_table(table, rows, empty=f"no JSON-RPC {'calls' if calls else 'messages'} stored")

@@ -13,6 +13,8 @@ from underglass.options import (
     content_option,
     db_option,
     freeze_option,
+    keep_raw_options,
+    raw_limit,
 )
 from underglass.paths import store_path
 from underglass.watching import Watch, watch
@@ -22,6 +24,7 @@ from underglass.watching import Watch, watch
 @db_option
 @content_option
 @freeze_option
+@keep_raw_options
 @click.option(
     "--record",
     "recording",
@@ -34,6 +37,8 @@ def command(
     db: str | None,
     no_content: bool,
     freeze: bool,
+    keep_raw: bool,
+    raw_limit_bytes: int | None,
     recording: Path | None,
     cmd: tuple[str, ...],
 ) -> int:
@@ -48,6 +53,7 @@ def command(
             store=path,
             content=not no_content,
             recording=recording.absolute() if recording else None,
+            raw_limit_bytes=raw_limit(keep_raw, raw_limit_bytes, no_content),
             command=cmd,
             freeze=freeze,
         )

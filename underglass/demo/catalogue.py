@@ -1,4 +1,4 @@
-"""Requests that ask about models and call none: lists of models, token counts, versions.
+"""Requests that the script does not answer: lists of models, token counts, versions, embeddings.
 
 In: a request and the models that the script names. Out: a `Page` in the words of the API that
 was asked: Anthropic's and OpenAI's /v1/models, Gemini's /v1beta/models, Ollama's /api/tags.
@@ -9,32 +9,32 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
 
 from collector.llm.model import JsonObject
+from underglass.demo.batches import batch_answer
+from underglass.demo.embeddings import embeddings_of
 from underglass.demo.http_server import Request
+from underglass.demo.page import Page
 
-_GEMINI = re.compile(r"/v1\w*/models(?:/(?P<model>[^/:]+))?(?P<count>:countTokens)?")
+_GEMINI = re.compile(
+    r"/v1\w*/(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?"
+    r"models(?:/(?P<model>[^/:]+))?(?P<count>:countTokens)?"
+)
+_VERTEX_COUNT = "/publishers/anthropic/models/count-tokens:rawPredict"
 _OLLAMA_VERSION = "0.12.6"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """An answer. `body` is None when the model that was asked for is not there."""
-
-    api: str
-    body: JsonObject | str | None
-    request_model: str | None = None
-
-
 def page_of(request: Request, models: Sequence[str]) -> Page | None:
-    """The answer to a request that calls no model; None for every other request.
+    """The answer to a request that the script does not answer; None for every other request.
 
     Raises ValueError, KeyError or TypeError when a body is not what it should be.
     """
     path = "/" + request.target.partition("?")[0].strip("/")
+    batch = batch_answer(request, path.removeprefix("/v1"))
+    if batch is not None:
+        return Page("batches", batch)
     if request.method == "POST":
         return _posted(request, path, models)
     if request.method not in ("GET", "HEAD"):
@@ -74,7 +74,7 @@ def speaks_gemini(request: Request) -> bool:
 
 def _posted(request: Request, path: str, models: Sequence[str]) -> Page | None:
     tokens = max(1, len(request.body) // 4)
-    if path.removeprefix("/v1") == "/messages/count_tokens":
+    if path.removeprefix("/v1") == "/messages/count_tokens" or path.endswith(_VERTEX_COUNT):
         model = orjson.loads(request.body)["model"]
         return Page("anthropic.count_tokens", {"input_tokens": tokens}, model)
     gemini = _GEMINI.fullmatch(path)
@@ -87,7 +87,7 @@ def _posted(request: Request, path: str, models: Sequence[str]) -> Page | None:
         asked = orjson.loads(request.body)
         model = asked.get("model") or asked["name"]
         return Page("models", _shown(model) if model in models else None, model)
-    return None
+    return embeddings_of(request, path)
 
 
 def _listed(cards: list[JsonObject], wanted: str | None, models: Sequence[str], key: str) -> Page:

@@ -43,19 +43,25 @@ class Wire(Protocol):
     def close(self) -> None:
         """Close the connection once everything written has been sent."""
 
+    def speak(self, speaker: Speaker) -> None:
+        """The connection is upgraded: all that follows is the speaker's."""
+
 
 class Channel(ABC):
     """The way back for one response: counts what it puts on the wire, with and without framing.
 
-    `keep_alive`: may another request follow on the connection (HTTP/1.1 only)?
+    `transport`: http, or websocket for its messages. Of HTTP/1.1 alone are `keep_alive`, may
+    another request follow on the connection, and `speaker`, of what it was upgraded to.
     """
 
     http_version: str
+    transport = "http"
     stream_id: int | None = None
 
     def __init__(self, connection: Wire) -> None:
         self.connection = connection
         self.keep_alive = True
+        self.speaker: Callable[[Wire, Answer], Speaker] | None = None
         self.interim_bytes = 0
         self.sent_bytes = 0
         self.body_bytes = 0

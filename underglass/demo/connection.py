@@ -147,6 +147,10 @@ class Connection(asyncio.Protocol):
         if self._speaker is not None:
             self._speaker.go_away()
 
+    def speak(self, speaker: Speaker) -> None:
+        """The connection is upgraded: all that follows is the speaker's."""
+        self._speaker = speaker
+
     def close(self) -> None:
         """Close the connection once everything written has been sent."""
         self._transport.close()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from collector.llm.model import JsonObject
+from underglass.demo.bedrock_api import bedrock_message
 from underglass.demo.channel import Channel, Headers
 from underglass.demo.compression import compressor
 from underglass.demo.ledger import LedgerRecord
@@ -23,6 +24,7 @@ _CONTENT_TYPES = {
     "sse": "text/event-stream; charset=utf-8",
     "ndjson": "application/x-ndjson",
     "json_array": "application/json; charset=UTF-8",
+    "eventstream": "application/vnd.amazon.eventstream",
 }
 
 
@@ -70,6 +72,7 @@ class Exchange:
             received_ns=received_ns,
             first_byte_ns=None,
             ended_ns=0,
+            transport=channel.transport,
         )
         self.facts: JsonObject = {}
 
@@ -159,7 +162,9 @@ async def send_stream(
     content_type = ("content-type", _CONTENT_TYPES[framing])
     no_cache = ("cache-control", "no-cache")
     await channel.begin(200, [content_type, no_cache, *headers], length=None)
-    if coding is None:
+    if framing == "eventstream":
+        pieces = _messages(rendering.events, exchange)
+    elif coding is None:
         pieces = rendering.pieces(exchange.unique, exchange.created_s)
     else:
         pieces = _compressed(rendering.events, exchange, coding)
@@ -183,6 +188,15 @@ async def send_stream(
         channel.keep_alive = False
         if not channel.closed:
             exchange.facts |= {"error_kind": "cut", "cut": True}
+
+
+def _messages(events: Sequence[Event], exchange: Exchange) -> list[Piece]:
+    """Events of Bedrock's APIs as messages, one chunk each."""
+    pieces: list[Piece] = []
+    for number, event in enumerate(events, 1):
+        data = bedrock_message(personal(event.data, exchange.unique, exchange.created_s))
+        pieces.append(Piece(chunk(data) + (LAST_CHUNK if number == len(events) else b""), data))
+    return pieces
 
 
 def _compressed(events: Sequence[Event], exchange: Exchange, coding: str) -> list[Piece]:

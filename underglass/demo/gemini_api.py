@@ -4,6 +4,8 @@ In: request bodies and `Reply`s. Out: `ApiRequest`s and `Event`s in the shapes o
 https://ai.google.dev/api/generate-content. The model and the kind of stream stand in the
 target: `:streamGenerateContent` streams one JSON array, with `?alt=sse` server-sent events.
 On the wire `candidatesTokenCount` excludes thoughts; in `Usage` output tokens include them.
+Vertex AI's targets end alike. Code Assist (`/v1internal:`) wraps request and response. Calls of
+models called gemini-2.0 have no ids, as those of older models.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from underglass.demo.ledger import SentToolCall
 from underglass.demo.reply import UNIQUE, ApiRequest, Event, Reply, sse, text_of
 from underglass.demo.script import ErrorStep, RateLimits, TurnUsage
 
-TARGET = re.compile(r".*/models/(?P<model>[^/:?]+):(?P<stream>stream)?[gG]enerateContent$")
+TARGET = re.compile(
+    r".*(?:/models/(?P<model>[^/:?]+)|/v1internal):(?P<stream>stream)?[gG]enerateContent$"
+)
+_NO_IDS = "gemini-2.0"
 
 _FINISH_REASONS = {
     "stop": "STOP",
@@ -53,13 +58,16 @@ class Gemini:
         asked = TARGET.fullmatch(url.path)
         if asked is None:
             raise ValueError(f"no model in {url.path}")
+        model = asked["model"] or body["model"]
+        if asked["model"] is None:
+            body = body["request"]
         contents = body["contents"]
         user = [_parts(content) for content in contents if content.get("role") != "model"]
         results = [part["functionResponse"] for parts in user for part in parts if _result(part)]
         words = [parts for parts in user if not all(map(_result, parts))]
         in_array = asked["stream"] and parse_qs(url.query).get("alt") != ["sse"]
         return ApiRequest(
-            model=unquote(asked["model"]),
+            model=unquote(model),
             stream=asked["stream"] is not None,
             turn_number=sum(content.get("role") == "model" for content in contents),
             last_user_text=text_of(words[-1]) if words else "",
@@ -87,7 +95,7 @@ class Gemini:
         parts += [_call_part(call, index) for index, call in enumerate(calls)]
         finish = _FINISH_REASONS[turn.finish]
         return Event(
-            orjson.dumps(_response(reply, parts, finish)),
+            orjson.dumps(self._wrapped(_response(reply, parts, finish))),
             text="".join(turn.text),
             tool_calls=calls,
             usage=_usage(turn.usage),
@@ -107,11 +115,14 @@ class Gemini:
         ]
         prompt_only = _prompt_usage(turn.usage)
         events = [
-            (_response(reply, [part]), {"content": True, "usage": prompt_only, **facts})
+            (
+                self._wrapped(_response(reply, [part])),
+                {"content": True, "usage": prompt_only, **facts},
+            )
             for part, facts in parts
         ]
         finish = _FINISH_REASONS[turn.finish]
-        closing = _response(reply, [{"text": ""}], finish)
+        closing = self._wrapped(_response(reply, [{"text": ""}], finish))
         events.append((closing, {"usage": _usage(turn.usage), "finish_reason": finish}))
         if reply.framing == "sse":
             return [Event(b"data: %b\r\n\r\n" % orjson.dumps(p), **facts) for p, facts in events]
@@ -140,6 +151,16 @@ class Gemini:
         """The provider sends none."""
         return []
 
+    def _wrapped(self, response: JsonObject) -> JsonObject:
+        return response
+
+
+class CodeAssist(Gemini):
+    """POST /v1internal:generateContent and :streamGenerateContent."""
+
+    def _wrapped(self, response: JsonObject) -> JsonObject:
+        return {"response": response, "traceId": response["responseId"]}
+
 
 def _parts(content: JsonObject) -> list[JsonObject]:
     parts = content.get("parts") or []
@@ -151,17 +172,17 @@ def _result(part: JsonObject) -> bool:
 
 
 def _calls(reply: Reply) -> tuple[SentToolCall, ...]:
+    nameless = reply.model.startswith(_NO_IDS)
     return tuple(
-        SentToolCall(f"call_{UNIQUE}{index:02d}", name, arguments)
+        SentToolCall("" if nameless else f"call_{UNIQUE}{index:02d}", name, arguments)
         for index, (name, arguments) in enumerate(reply.tools)
     )
 
 
 def _call_part(call: SentToolCall, index: int) -> JsonObject:
     arguments = orjson.Fragment(call.arguments)
-    part: JsonObject = {
-        "functionCall": {"id": call.tool_call_id, "name": call.name, "args": arguments}
-    }
+    given = {"id": call.tool_call_id} if call.tool_call_id else {}
+    part: JsonObject = {"functionCall": {**given, "name": call.name, "args": arguments}}
     return part if index else {**part, "thoughtSignature": _SIGNATURE}
 
 

@@ -20,7 +20,13 @@ from underglass.demo.http_server import (
 )
 from underglass.demo.reply import Piece
 
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
+_REASONS = {
+    101: "Switching Protocols",
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    429: "Too Many Requests",
+}
 
 
 class Http1:
@@ -64,6 +70,15 @@ class Http1:
                 channel = _Http1Channel(connection)
                 channel.interim_bytes, self._interim_bytes = self._interim_bytes, 0
                 stays_open = await self._answer(channel, request, received_ns)
+                if channel.speaker is not None and not connection.closed:
+                    speaker = channel.speaker(connection, self._answer)
+                    connection.speak(speaker)
+                    if self._last:
+                        speaker.go_away()
+                    rest = self._reader.rest()
+                    if rest:
+                        speaker.received(rest)
+                    return
                 if not stays_open or self._last:
                     self._requests.clear()
                     connection.close()
@@ -86,10 +101,10 @@ class _Http1Channel(Channel):
         body: bytes = b"",
         ended: bool = False,
     ) -> bool:
-        framing = ("transfer-encoding", "chunked")
         if length is not None:
-            framing = ("content-length", str(length))
-        headers = [*headers, framing]
+            headers = [*headers, ("content-length", str(length))]
+        elif status != 101:
+            headers = [*headers, ("transfer-encoding", "chunked")]
         if not self.keep_alive:
             headers.append(("connection", "close"))
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)

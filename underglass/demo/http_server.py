@@ -81,6 +81,12 @@ class RequestReader:
             self._failed = isinstance(incoming, BadRequest)
             yield incoming
 
+    def rest(self) -> bytes:
+        """What is behind the last request; no longer this reader's."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
     def _read_head(self) -> Incoming | None:
         end = self._buffer.find(b"\r\n\r\n", self._searched)
         if end < 0:

@@ -31,15 +31,20 @@ class SentToolCall:
 class LedgerRecord:
     """One exchange, as far as it went.
 
-    `api`: anthropic.messages, anthropic.count_tokens, openai.chat, openai.responses, gemini,
-    gemini.count_tokens, ollama, models, or None for a target that is no API. `usage`,
-    `tool_calls`, `finish_reason` and the text hold only what was put on the wire, in the API's
-    own words (for openai.responses the finish reason is the status, or the reason of
-    `incomplete_details`); a usage number that the API did not carry is None, and so is a
-    response or request id of an API that has none. `tool_result_ids` are all that the request
-    holds, old ones included (for gemini and ollama the tool's name where there is no id).
+    `api`: anthropic.messages, anthropic.vertex, anthropic.count_tokens, openai.chat,
+    openai.responses, openai.embeddings, openai.completions, openai.transcriptions,
+    openai.image_edits, bedrock.converse, bedrock.invoke, cohere.chat, cohere.embed, cohere.rerank,
+    gemini, gemini.embeddings, gemini.count_tokens, ollama.chat, ollama.generate,
+    ollama.embeddings, models, or None for a target that is no API. `usage`, `tool_calls`,
+    `finish_reason` and the text hold only what was put on the wire, in the API's own words (for
+    openai.responses the finish reason is the status, or the reason of `incomplete_details`); a
+    usage number that the API did not carry is None, and so is a response or request id of an API
+    that has none; the id of a tool call without one is empty. `tool_result_ids` are all that the
+    request holds, old ones included (for gemini and ollama the tool's name where there is no id).
     `error_kind`: http_error, stream_error, cut (by script), client_gone, malformed; `error_type`
     is the provider's word (for ollama, which has none, the script's HTTP status).
+    `transport`: http, or websocket for a `response.create` on one, whose sizes are those of the
+    messages. The upgrade is a record of its own; control frames are in none.
     `interim_bytes` are those of `100 Continue`, not in `response_bytes`.
     `http_version`: 1.1 or 2; `stream_id` is HTTP/2's. `request_bytes` and `response_bytes` hold
     head and framing: over HTTP/2 the stream's HEADERS, CONTINUATION and DATA frames. The body's
@@ -83,6 +88,7 @@ class LedgerRecord:
     received_ns: int
     first_byte_ns: int | None
     ended_ns: int
+    transport: str = "http"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,22 +14,29 @@ import sys
 import time
 import traceback
 from collections import OrderedDict
+from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from underglass.demo.anthropic_api import AnthropicMessages
+from underglass.demo.bedrock_api import TARGET as BEDROCK_TARGET
+from underglass.demo.bedrock_api import BedrockConverse, BedrockErrors, BedrockInvoke
 from underglass.demo.catalogue import page_of, speaks_gemini
 from underglass.demo.channel import Channel, Headers
+from underglass.demo.cohere_api import CohereChat, CohereEmbed, CohereErrors, CohereRerank
 from underglass.demo.compression import accepted_coding
 from underglass.demo.connection import Connection
 from underglass.demo.exchange import Exchange, send_body, send_stream
 from underglass.demo.gemini_api import TARGET as GEMINI_TARGET
-from underglass.demo.gemini_api import Gemini
+from underglass.demo.gemini_api import CodeAssist, Gemini
 from underglass.demo.http_server import BadRequest, Request
 from underglass.demo.ledger import LedgerWriter
 from underglass.demo.ollama_api import OllamaChat, OllamaGenerate
 from underglass.demo.openai_chat_api import OpenAiChat
+from underglass.demo.openai_media_api import OpenAiImageEdit, OpenAiTranscription, form_of
 from underglass.demo.openai_responses_api import OpenAiResponses
+from underglass.demo.openai_text_api import OpenAiCompletions, OpenAiEmbeddings
 from underglass.demo.reply import (
     Api,
     ApiRequest,
@@ -38,20 +45,34 @@ from underglass.demo.reply import (
     make_reply,
     personal,
 )
-from underglass.demo.script import ErrorStep, Script, Turn
+from underglass.demo.script import ErrorStep, Script, Turn, TurnUsage
+from underglass.demo.vertex_api import TARGET as VERTEX_TARGET
+from underglass.demo.vertex_api import VertexAnthropic
 
 _ANTHROPIC = AnthropicMessages()
+_CONVERSE, _INVOKE = BedrockConverse(), BedrockInvoke()
 _CHAT = OpenAiChat()
 _GEMINI = Gemini()
+_CODE_ASSIST = CodeAssist()
+_VERTEX_ANTHROPIC = VertexAnthropic()
 _OLLAMA = OllamaChat()
 _APIS: dict[str, Api] = {
     "/messages": _ANTHROPIC,
     "/chat/completions": _CHAT,
     "/responses": OpenAiResponses(),
+    "/embeddings": OpenAiEmbeddings(),
+    "/completions": OpenAiCompletions(),
+    "/v2/chat": CohereChat(),
+    "/v2/embed": CohereEmbed(),
+    "/v2/rerank": CohereRerank(),
+    "/audio/transcriptions": OpenAiTranscription(),
+    "/images/edits": OpenAiImageEdit(),
     "/api/chat": _OLLAMA,
     "/api/generate": OllamaGenerate(),
 }
+_NAME_NO_MODEL = (BedrockConverse, CohereErrors)  # in their responses
 _MAX_REMEMBERED = 4096
+_NOTHING_USED = TurnUsage(input_tokens=0)
 
 
 class ModelServer:
@@ -162,7 +183,12 @@ class ModelServer:
         try:
             page = page_of(request, self.script.models)
             if page is not None:
-                exchange.facts |= {"api": page.api, "request_model": page.request_model}
+                exchange.facts |= {
+                    "api": page.api,
+                    "request_model": page.request_model,
+                    "model": page.model,
+                    "usage": page.usage,
+                }
                 if isinstance(page.body, str):
                     text = page.body.encode()
                     await exchange.whole(200, text, content_type="text/plain; charset=utf-8")
@@ -171,10 +197,21 @@ class ModelServer:
                 else:
                     message = f"no such model: {page.request_model}"
                     await self._refuse(exchange, api, ErrorStep(404, message=message))
+            elif exchange.channel.transport == "websocket":
+                exchange.facts["api"] = api.name
+                asked = replace(api.read(orjson.loads(request.body), request.target), stream=True)
+                previous = asked.previous_response_id
+                if previous is None or previous in self._depths:
+                    await self._call(exchange, request, api, asked)
+                else:
+                    exchange.facts["request_model"] = asked.model
+                    await self._refuse(exchange, api, _not_found(previous))
             elif request.method == "POST" and _is_call(request):
                 exchange.facts["api"] = api.name
-                asked = api.read(orjson.loads(request.body), request.target)
+                asked = api.read(_body_of(request), request.target)
                 await self._call(exchange, request, api, asked)
+            elif _opens_socket(request):
+                await self._upgrade(exchange, request)
             else:
                 message = f"no such route: {request.target}"
                 await self._refuse(exchange, api, ErrorStep(404, message=message))
@@ -184,11 +221,27 @@ class ModelServer:
             message = f"cannot read the request: {type(error).__name__}: {error}"
             await self._refuse(exchange, api, ErrorStep(400, message=message))
 
+    async def _upgrade(self, exchange: Exchange, request: Request) -> None:
+        try:
+            from underglass.demo.websocket import ResponsesSocket, handshake
+        except ModuleNotFoundError as error:
+            absent = ErrorStep(404, message=f"WebSockets need the package {error.name}")
+            await self._refuse(exchange, _api_of(request), absent)
+            return
+        headers, deflate = handshake(request)
+        exchange.facts["status"] = 101
+        await exchange.channel.begin(101, headers, length=None)
+        exchange.channel.speaker = lambda wire, answer: ResponsesSocket(
+            wire, answer, request, deflate
+        )
+
     async def _refuse(
         self, exchange: Exchange, api: Api, error: ErrorStep, headers: Headers | None = None
     ) -> None:
         exchange.facts |= {"error_kind": "http_error", "error_type": api.error_type(error)}
         body = personal(api.error_body(error), exchange.unique, exchange.created_s)
+        if isinstance(api, BedrockErrors):
+            headers = [*(headers or ()), ("x-amzn-errortype", api.error_type(error))]
         await exchange.whole(error.status, body, headers)
 
     async def _call(
@@ -198,17 +251,17 @@ class ModelServer:
         depth = self._depths.get(asked.previous_response_id or "", 0) + asked.turn_number
         index = self.script.turn_index(depth, self._call_count, asked.last_user_text)
         self._call_count += 1
-        turn = self.script.turns[index]
+        turn = self.script.turns[index] if asked.generate else Turn(usage=_NOTHING_USED)
         token = self.script.echo_token(asked.last_user_text)
         request_id = f"req_{exchange.unique}"
         exchange.facts |= {
             "request_model": asked.model,
             "tool_result_ids": asked.tool_result_ids,
             "echo_token": token,
-            "turn": index,
+            "turn": index if asked.generate else None,
         }
         headers = [*turn.headers]
-        if api.request_id_header is not None:
+        if api.request_id_header is not None and exchange.channel.transport == "http":
             exchange.facts["request_id"] = request_id
             headers.append((api.request_id_header, request_id))
         if self.script.rate_limits is not None:
@@ -217,17 +270,22 @@ class ModelServer:
         if error is not None and (error.after_events is None or not asked.stream):
             if error.retry_after_s is not None:
                 headers.append(("retry-after", f"{error.retry_after_s:g}"))
-            await self._refuse(exchange, api, error, headers)
+            await self._refuse(exchange, api, replace(error, after_events=None), headers)
             return
         echoes = turn.echoes
         reply = make_reply(turn.with_echo(token or "none") if echoes else turn, self.script, asked)
-        exchange.facts |= {"model": reply.model, "streamed": asked.stream}
+        unnamed = isinstance(api, _NAME_NO_MODEL)
+        exchange.facts |= {"model": None if unnamed else reply.model, "streamed": asked.stream}
         response_id = f"{api.response_id_prefix}{exchange.unique}"
         if api.response_id_prefix is not None:
             exchange.facts["response_id"] = response_id
         if api.name == "openai.responses":
-            self._remember(response_id, depth + 1)
+            self._remember(response_id, depth + asked.generate)
         coding = accepted_coding(reply.turn.compress, request.headers)
+        if asked.stream and asked.framing == "eventstream":
+            coding = None
+        if exchange.channel.transport == "websocket":
+            coding = None
         if coding is not None:
             headers.append(("content-encoding", coding))
             exchange.facts["content_encoding"] = coding
@@ -275,9 +333,27 @@ def _path(request: Request) -> str:
     return path.removeprefix("/v1") if path.startswith("/v1/") else path
 
 
+def _body_of(request: Request) -> Any:
+    content_type = request.headers.get("content-type", "")
+    if content_type.startswith("multipart/form-data"):
+        return form_of(content_type, request.body)
+    return orjson.loads(request.body)
+
+
+def _opens_socket(request: Request) -> bool:
+    wanted = request.headers.get("upgrade", "").lower() == "websocket"
+    return wanted and request.method == "GET" and _path(request) == "/responses"
+
+
+def _not_found(response_id: str) -> ErrorStep:
+    message = f"Previous response with id '{response_id}' not found."
+    return ErrorStep(400, type="previous_response_not_found", message=message)
+
+
 def _is_call(request: Request) -> bool:
     path = _path(request)
-    return path in _APIS or GEMINI_TARGET.fullmatch(path) is not None
+    targets = (GEMINI_TARGET, VERTEX_TARGET, BEDROCK_TARGET)
+    return path in _APIS or any(target.fullmatch(path) for target in targets)
 
 
 def _api_of(request: Request) -> Api:
@@ -287,6 +363,21 @@ def _api_of(request: Request) -> Api:
         return _APIS[path]
     if path.startswith("/api/"):
         return _OLLAMA
-    if speaks_gemini(request) or GEMINI_TARGET.fullmatch(path):
+    bedrock = BEDROCK_TARGET.fullmatch(path)
+    if bedrock is not None:
+        return _CONVERSE if bedrock["converse"] else _INVOKE
+    google = _google_api(path)
+    if google is not None:
+        return google
+    if speaks_gemini(request) or "/publishers/google/" in path:
         return _GEMINI
     return _ANTHROPIC if "anthropic-version" in request.headers else _CHAT
+
+
+def _google_api(path: str) -> Api | None:
+    """The API of a path that names a method."""
+    if VERTEX_TARGET.fullmatch(path):
+        return _VERTEX_ANTHROPIC
+    if GEMINI_TARGET.fullmatch(path):
+        return _CODE_ASSIST if "/v1internal:" in path else _GEMINI
+    return None

@@ -22,7 +22,7 @@ _DONE_REASONS = {"stop": "stop", "tool_calls": "stop", "length": "length", "refu
 class OllamaChat:
     """POST /api/chat."""
 
-    name = "ollama"
+    name = "ollama.chat"
     response_id_prefix = None
     request_id_header = None
 
@@ -96,6 +96,8 @@ class OllamaChat:
 
 class OllamaGenerate(OllamaChat):
     """POST /api/generate: a prompt instead of messages, and no tools."""
+
+    name = "ollama.generate"
 
     def read(self, body: JsonObject, target: str) -> ApiRequest:
         """Read a request body."""

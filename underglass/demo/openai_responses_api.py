@@ -57,6 +57,7 @@ class OpenAiResponses:
                 item["call_id"] for item in items if item.get("type") == "function_call_output"
             ),
             previous_response_id=body.get("previous_response_id"),
+            generate=body.get("generate") is not False,
         )
 
     def body(self, reply: Reply) -> Event:

@@ -44,8 +44,8 @@ class ApiRequest:
     """What the stand-in needs from a request body.
 
     `turn_number` counts the assistant's turns already in it; `tools` are the offered ones as
-    (name, JSON schema of the arguments). `framing` of a stream: sse, ndjson, or json_array
-    (one array, an element an event).
+    (name, JSON schema of the arguments). `framing` of a stream: sse, ndjson, json_array (one
+    array, an element an event), or eventstream (Bedrock's). `generate`: False asks for no output.
     """
 
     model: str
@@ -57,6 +57,7 @@ class ApiRequest:
     include_usage: bool = True
     previous_response_id: str | None = None
     framing: str = "sse"
+    generate: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Azure OpenAI."""
+"""Azure OpenAI.
+
+A path may name a deployment, whose name its owner chose: it says nothing of the model. It is what
+was requested where the body names none; the model is the one that the response names.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,9 @@ from collector.llm.provider import Provider
 
 PROVIDER = Provider(
     name="github_copilot",
-    hosts=("githubcopilot.com",),
+    hosts=(
+        "githubcopilot.com",
+        "copilot-proxy.githubusercontent.com",
+    ),
     price_id="github-copilot",
 )

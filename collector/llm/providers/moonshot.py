@@ -6,6 +6,6 @@ from collector.llm.provider import Provider
 
 PROVIDER = Provider(
     name="moonshot_ai",
-    hosts=("api.moonshot.ai", "api.moonshot.cn"),
+    hosts=("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"),
     price_id="moonshotai",
 )

@@ -89,6 +89,16 @@ def test_mutated_bytes_never_raise(coding: str, at: int, patch: bytes) -> None:
     assert len(output) <= 2 * len(TEXT)
 
 
+@pytest.mark.parametrize("coding", ENCODERS)
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 131_072, 300_000, MIB])
+def test_output_that_one_last_byte_brings_comes_out_whole(coding: str, size: int) -> None:
+    wire = ENCODERS[coding](bytes(size))
+    decoder = ContentDecoder(coding, MIB)
+    assert len(decoder.feed(wire)) == size
+    decoder.finish()
+    assert (decoder.failed, decoder.capped) == (None, False)
+
+
 def test_bytes_come_out_at_each_flush() -> None:
     deflater = zlib.compressobj(wbits=31)
     zstd = zstandard.ZstdCompressor().compressobj()
@@ -117,6 +127,7 @@ def test_members_and_frames_join(coding: str, encode: Callable[[bytes], bytes]) 
 def test_bytes_behind_the_end_are_counted() -> None:
     padded = gzip.compress(b"one") + b"\0" * 9
     assert decode("gzip", [padded, b"\0"]) == (b"one", (None, False, 10))
+    assert decode("gzip", [padded, b"\x1f\x8b"]) == (b"one", (None, False, 11))
     assert decode("deflate", [zlib.compress(b"one") + b"more", b"."]) == (b"one", (None, False, 5))
     assert decode("br", [brotli_encode(b"one"), b"more"]) == (b"one", (None, False, 4))
 

@@ -162,4 +162,15 @@ def test_any_split_skips_the_same(stream: bytes, cuts: list[int], limit: int) ->
     expected = whole.feed(stream)
     assert [event for data in pieces(stream, cuts) for event in split.feed(data)] == expected
     assert split.skipped_bytes == whole.skipped_bytes
+    assert split.pending_bytes == whole.pending_bytes == 0
     assert all(len(event.data) <= limit for event in expected)
+
+
+def test_an_event_is_not_joined_across_a_gap() -> None:
+    decoder = SseDecoder(1000)
+    assert [event.data for event in decoder.feed(b"data: a\n\ndata: b")] == [b"a"]
+    decoder.gap()
+    assert decoder.pending_bytes == 0
+    events = decoder.feed(b"c\r\ndata: d\n\ndata: e\n\n")
+    assert [event.data for event in events] == [b"e"]
+    assert decoder.skipped_bytes == len(b"data: b") + len(b"c\ndata: d")

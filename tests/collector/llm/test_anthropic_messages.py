@@ -186,6 +186,7 @@ def test_stream() -> None:
         first_token_ns=1003,
         chunk_ns=(1003, 1004, 1008, 1009, 1014, 1015),
         complete=True,
+        service_tier="standard",
     )
 
 

@@ -482,7 +482,7 @@ def test_request() -> None:
 
 
 def test_request_without_model() -> None:
-    request = CHAT.parse_request(post("/openai/deployments/d/chat/completions"), b'{"messages":[]}')
+    request = CHAT.parse_request(post("/v1/chat/completions"), b'{"messages":[]}')
     assert request == LlmRequest(request_model=None, stream=False)
 
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from collector.http.events import RequestHead
-from collector.llm.registry import APIS, match, provider_of
+from collector.llm import providers, registry
+from collector.llm.registry import APIS, PROVIDERS, match, match_body, provider_of
 from tests.collector.llm.wire import post
 
 
@@ -23,13 +27,23 @@ from tests.collector.llm.wire import post
         ("/responses", "openai.responses"),
         ("/backend-api/codex/responses", "openai.responses"),
         ("/v1/responses/compact", "openai.responses"),
+        ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini"),
+        ("/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse", "gemini"),
+        ("/v1internal:streamGenerateContent?alt=sse", "gemini"),
+        ("/v1beta/models/gemini-embedding-001:batchEmbedContents", "gemini.embeddings"),
+        ("/v1/publishers/anthropic/models/claude-x:streamRawPredict", "anthropic.vertex"),
+        ("/api/chat", "ollama.chat"),
+        ("/api/generate", "ollama.generate"),
+        ("/api/embeddings", "ollama.embeddings"),
+        ("/v1beta/models/gemini-2.5-pro:countTokens", None),
+        ("/api/show", None),
         ("/v1/messages/count_tokens", None),
         ("/v1/messages/batches", None),
         ("/v1/threads/thread_1/messages", None),
         ("/v1/models", None),
-        ("/v1/embeddings", None),
+        ("/v1/embeddings", "openai.embeddings"),
         ("/v1/responses/resp_1/cancel", None),
-        ("/v1/completions", None),
+        ("/v1/completions", "openai.completions"),
         ("/?next=/v1/messages", None),
         ("*", None),
         ("", None),
@@ -68,6 +82,24 @@ def test_names_are_unique() -> None:
         ("notapi.x.ai", "/v1/chat/completions", "openai"),
         ("openrouter.ai", "/api/v1/chat/completions", "openrouter"),
         ("api.individual.githubcopilot.com", "/chat/completions", "github_copilot"),
+        ("generativelanguage.googleapis.com", "/v1beta/models/m:generateContent", "gcp.gemini"),
+        ("cloudcode-pa.googleapis.com", "/v1internal:generateContent", "gcp.gemini"),
+        (
+            "daily-cloudcode-pa.sandbox.googleapis.com",
+            "/v1internal:generateContent",
+            "gcp.gemini",
+        ),
+        (
+            "aiplatform.googleapis.com",
+            "/v1/projects/p/locations/global/publishers/google/models/m:generateContent",
+            "gcp.vertex_ai",
+        ),
+        (
+            "europe-west1-aiplatform.googleapis.com",
+            "/v1/projects/p/locations/l/publishers/anthropic/models/m:rawPredict",
+            "gcp.vertex_ai",
+        ),
+        ("localhost:11434", "/api/chat", "ollama"),
         (
             "us-east5-aiplatform.googleapis.com",
             "/v1/projects/p/locations/l/endpoints/openapi/chat/completions",
@@ -91,3 +123,88 @@ def test_provider_without_host_header() -> None:
     api = match(bare)
     assert api is not None
     assert provider_of(bare, api) == "openai"
+
+
+USER = {"role": "user", "content": "hi"}
+SYSTEM = {"role": "system", "content": "be brief"}
+FUNCTION = {"type": "function", "function": {"name": "ls", "parameters": {}}}
+CONTENT = {"role": "user", "parts": [{"text": "hi"}]}
+CLAUDE = {"max_tokens": 9, "system": "be brief", "messages": [USER]}
+GOOGLE = {
+    "contents": [CONTENT],
+    "systemInstruction": CONTENT,
+    "tools": [{"functionDeclarations": [{"name": "ls"}]}],
+    "generationConfig": {"temperature": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ({"model": "m", **CLAUDE}, "anthropic.messages"),
+        (
+            {"model": "m", "max_tokens": 9, "messages": [USER], "tools": [{"input_schema": {}}]},
+            "anthropic.messages",
+        ),
+        ({"anthropic_version": "vertex-2023-10-16", **CLAUDE}, "anthropic.vertex"),
+        ({"anthropic_version": "bedrock-2023-05-31", **CLAUDE}, "bedrock.invoke"),
+        ({"schemaVersion": "messages-v1", "messages": [USER]}, "bedrock.invoke"),
+        ({"messages": [USER], "inferenceConfig": {"maxTokens": 9}}, "bedrock.converse"),
+        ({"model": "m", "messages": [SYSTEM, USER]}, "openai.chat"),
+        ({"model": "m", "messages": [USER], "tools": [FUNCTION]}, "openai.chat"),
+        ({"model": "m", "input": "hi", "store": False, "instructions": "x"}, "openai.responses"),
+        ({"model": "m", "input": [USER], "previous_response_id": "r"}, "openai.responses"),
+        (GOOGLE, "gemini"),
+        ({"model": "m", "project": "p", "request": GOOGLE}, "gemini"),
+        ({"contents": [CONTENT]}, None),
+        ({"content": CONTENT, "taskType": "CLUSTERING"}, "gemini.embeddings"),
+        ({"requests": [{"model": "models/m", "content": CONTENT}]}, "gemini.embeddings"),
+        (
+            {"model": "m", "messages": [SYSTEM, USER], "tools": [FUNCTION], "options": {}},
+            "ollama.chat",
+        ),
+        ({"model": "m", "prompt": "hi", "keep_alive": "5m"}, "ollama.generate"),
+        ({"model": "m", "messages": [USER], "safety_mode": "OFF"}, "cohere.chat"),
+        ({"query": "hi"}, None),
+        ({}, None),
+    ],
+)
+def test_a_body_without_a_path_is_of_one_api_or_of_none(
+    body: dict[str, Any], name: str | None
+) -> None:
+    assert [api.name for api in APIS if api.has_shape(body)] == ([name] if name else [])
+    found = match_body(body)
+    assert (found.name if found else None) == name
+
+
+def test_a_provider_is_added_by_adding_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dropped_in.py").write_text(
+        "from collector.llm.provider import Provider\n"
+        'PROVIDER = Provider(name="dropped_in", hosts=("models.example",))\n'
+    )
+    monkeypatch.setattr(providers, "__path__", [*providers.__path__, str(tmp_path)])
+    found = {provider.name: provider for provider in registry._found()}
+    assert found["dropped_in"].hosts == ("models.example",)
+    assert found.keys() == {provider.name for provider in PROVIDERS} | {"dropped_in"}
+
+
+def test_every_provider_has_a_test_of_its_own() -> None:
+    modules = {path.stem for path in Path(providers.__path__[0]).glob("[a-z]*.py")}
+    tests = {path.stem for path in Path(__file__).parent.glob("providers/test_*.py")}
+    assert {f"test_{module}" for module in modules} == tests
+
+
+def test_hosts_and_names_are_unique() -> None:
+    hosts = [host for provider in PROVIDERS for host in provider.hosts]
+    assert len(set(hosts)) == len(hosts)
+    assert len({provider.name for provider in PROVIDERS}) == len(PROVIDERS)
+    assert all(host == host.lower() and not host.startswith(".") for host in hosts)
+
+
+def test_price_ids_are_those_of_the_price_tables() -> None:
+    from genai_prices.data_snapshot import get_snapshot
+
+    known = {provider.id for provider in get_snapshot().providers}
+    assert {provider.price_id for provider in PROVIDERS if provider.price_id} <= known

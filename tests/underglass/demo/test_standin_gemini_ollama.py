@@ -187,7 +187,7 @@ def test_ollama_chat(server: StandIn, turn: str) -> None:
     records = server.ledger(at_least=before + 2)[before:]
     for record, responses in zip(records, (whole, streamed), strict=True):
         last = responses[-1]
-        assert (record.api, record.streamed) == ("ollama", responses is streamed)
+        assert (record.api, record.streamed) == ("ollama.chat", responses is streamed)
         assert (record.response_id, record.request_id) == (None, None)
         assert [response.done for response in responses] == [False] * (len(responses) - 1) + [True]
         assert (record.model, record.finish_reason) == (last.model, last.done_reason)
@@ -223,7 +223,7 @@ def test_ollama_generate_is_ndjson(server: StandIn) -> None:
     assert (status, content_type) == (200, "application/x-ndjson")
     lines = [json.loads(line) for line in body.splitlines()]
     record = newest(server, before)
-    assert (record.api, record.streamed) == ("ollama", True)
+    assert (record.api, record.streamed) == ("ollama.generate", True)
     check_text(record, "".join(line["response"] for line in lines))
     assert lines[-1]["done_reason"] == "stop"
     assert lines[-1]["created_at"].startswith("20")
@@ -245,7 +245,7 @@ def test_ollama_lists_shows_and_errors(server: StandIn, running: Running) -> Non
     question = [{"role": "user", "content": "turn=stream-error"}]
     with pytest.raises(ollama.ResponseError, match="Overloaded"):
         list(local(broken).chat("m", question, stream=True))
-    last = broken.ledger()[-1]
+    last = broken.ledger(at_least=2)[-1]
     assert (last.error_kind, last.error_type, last.finish_reason) == ("stream_error", "500", None)
 
 

@@ -1,0 +1,108 @@
+"""Harnesses of `collector.llm`: the request and the response of one API."""
+
+from __future__ import annotations
+
+import orjson
+
+from collector.http.events import RequestHead, ResponseHead
+from collector.llm.api import Api
+from collector.llm.fields import dump
+from collector.llm.model import LlmRequest, LlmResponse, Usage
+from collector.normalisation import arguments_hash, canonical_arguments
+from tests.fuzz.steps import parsed, pieces
+
+MAX_COUNT = (1 << 63) - 1  # of a BIGINT
+MEDIA_TYPES = (
+    "text/event-stream; charset=utf-8",
+    "application/json",
+    "",
+    "application/x-ndjson",
+    "application/vnd.amazon.eventstream",
+    "application/json-seq",
+    "text/plain",
+)
+STATUSES = (200, 400, 529, 201)
+_REQUEST = LlmRequest(request_model="m", stream=True)
+_TARGETS = (
+    "/v1/messages",
+    "/v1/chat/completions?key=a",
+    "/model/anthropic.claude-v2%3A1/invoke-with-response-stream",
+    "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+    "",
+    "/\u00ff%zz",
+)
+
+
+def request(api: Api, raw: bytes) -> None:
+    """A request body; the first choice is the target."""
+    source = parsed(raw)
+    target = _TARGETS[source.choice(0) % len(_TARGETS)]
+    head = RequestHead(1, "POST", target, "1.1", (("host", "localhost"),))
+    api.matches(head)
+    found = api.parse_request(head, source.data)
+    assert found == api.parse_request(head, source.data)
+    try:
+        body = orjson.loads(source.data)
+    except orjson.JSONDecodeError:
+        body = None
+    if isinstance(body, dict):
+        assert api.has_shape(body) in (True, False)
+    if found is None:
+        return
+    assert found.request_model is None or type(found.request_model) is str
+    assert type(found.stream) is bool
+    for part in (*found.system, *found.messages, *found.tools, found.params):
+        dump(part)
+    for result in found.tool_results:
+        result.text.encode()
+        assert result.tool_call_id is None or type(result.tool_call_id) is str
+        assert result.is_error in (None, True, False)
+
+
+def response(api: Api, raw: bytes) -> None:
+    """A response body, whole and split, with a look at it on the way; the first choice is the
+    media type, the second the status."""
+    source = parsed(raw)
+    media_type = MEDIA_TYPES[source.choice(0) % len(MEDIA_TYPES)]
+    headers = (("content-type", media_type),) if media_type else ()
+    head = ResponseHead(2, STATUSES[source.choice(1) % len(STATUSES)], "", "1.1", headers)
+    parts = pieces(source.data, source.choices[2:])
+    whole = _decoded(api, head, [source.data][: len(source.data)], complete=True)
+    assert _decoded(api, head, parts, complete=True) == whole
+    assert _decoded(api, head, parts, complete=True, looks=True) == whole
+    assert not _decoded(api, head, parts, complete=False).complete
+    _is_storable(whole)
+
+
+def _decoded(
+    api: Api, head: ResponseHead, parts: list[bytes], *, complete: bool, looks: bool = False
+) -> LlmResponse:
+    decoder = api.response_decoder(head, _REQUEST)
+    for part in parts:
+        decoder.feed(part, 1_000)
+        if looks:
+            assert not decoder.snapshot().complete
+    return decoder.finish(complete)
+
+
+def _is_storable(found: LlmResponse) -> None:
+    for word in (found.response_id, found.model, found.finish_reason):
+        assert word is None or type(word) is str
+        assert word is None or word.encode() is not None
+    dump(found.output)
+    for call in found.tool_calls:
+        assert type(call.name) is str
+        assert call.tool_call_id is None or type(call.tool_call_id) is str
+        arguments_hash(canonical_arguments(call.arguments))
+    if found.usage is not None:
+        _is_usage(found.usage)
+    assert all(at == 1_000 for at in found.chunk_ns)
+    assert found.first_token_ns == (found.chunk_ns[0] if found.chunk_ns else None)
+
+
+def _is_usage(usage: Usage) -> None:
+    counts = (
+        *(usage.input_tokens, usage.output_tokens, usage.reasoning_tokens),
+        *(usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens),
+    )
+    assert all(count is None or 0 <= count <= MAX_COUNT for count in counts)

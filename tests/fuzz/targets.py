@@ -1,0 +1,62 @@
+"""The table of harnesses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from collector.llm.registry import APIS
+from tests.fuzz import (
+    of_captures,
+    of_connections,
+    of_exchanges,
+    of_framings,
+    of_http,
+    of_llm,
+    of_streams,
+)
+
+
+class Target(NamedTuple):
+    """One decoder under test. `max_bytes`: of an input; `json`: its data most often is JSON."""
+
+    run: Callable[[bytes], None]
+    max_bytes: int = 4096
+    json: bool = False
+
+
+TARGETS: dict[str, Target] = {
+    "sse": Target(of_framings.sse),
+    "http1_requests": Target(of_http.requests),
+    "http1_responses": Target(of_http.responses),
+    "chunked": Target(of_http.chunked),
+    "codings": Target(of_http.codings),
+    "json_rpc": Target(of_streams.json_rpc, json=True),
+    "hpack_fields": Target(of_http.hpack_fields),
+    "http2_requests": Target(of_connections.http2_requests),
+    "http2_responses": Target(of_connections.http2_responses),
+    "websocket_frames": Target(of_connections.websocket_frames),
+    "json_lines": Target(of_framings.json_lines),
+    "json_array": Target(of_framings.json_array),
+    "json_sequence": Target(of_framings.json_sequence),
+    "event_stream": Target(of_framings.event_stream),
+    "multipart": Target(of_framings.multipart),
+    **{
+        f"response_{api.name}": Target(partial(of_llm.response, api), 8192, json=True)
+        for api in APIS
+    },
+    **{f"request_{api.name}": Target(partial(of_llm.request, api), json=True) for api in APIS},
+    "exchange": Target(of_exchanges.exchange, 8192, json=True),
+    "socket_messages": Target(of_exchanges.socket_messages, json=True),
+    "provider_requests": Target(of_exchanges.provider_requests, json=True),
+    "connection": Target(of_captures.connection),
+    "redaction": Target(of_captures.redaction),
+    "http2_redaction": Target(of_captures.http2_redaction),
+    "redacted_text": Target(of_captures.redacted_text),
+    "client_hello": Target(of_streams.client_hello, 1024),
+    "frames": Target(of_streams.frames_decoded),
+    "recording": Target(of_streams.recording),
+    "pipeline": Target(of_captures.pipeline, 8192),
+    "captured_frames": Target(of_captures.captured_frames, 8192),
+}
