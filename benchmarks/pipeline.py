@@ -3,7 +3,7 @@
 Each case is a capture of one connection as frames, taken from memory through the splitter, the
 redactor and every stage up to rows: the best of several rounds, in processor time. The store is
 left out.
-Targets: request bodies at 200 MB/s, server-sent deltas of 200 B at 60,000 a second.
+Targets: request bodies at 200 MB/s, server-sent events of 200 B at 60,000 a second.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ class Recorded:
 
 
 def _sse(payload: Mapping[str, object]) -> bytes:
-    data = b"event: %b\ndata: %b\n\n" % (str(payload["type"]).encode(), orjson.dumps(payload))
+    return b"event: %b\ndata: %b\n\n" % (str(payload["type"]).encode(), orjson.dumps(payload))
+
+
+def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -89,31 +92,33 @@ _STREAM_HEAD = (
 _USAGE = {"input_tokens": 10, "output_tokens": 1}
 
 
-def _begin(recorded: Recorded) -> None:
-    recorded.add(Direction.READ, _STREAM_HEAD)
+def _answer(deltas: int) -> Iterator[bytes]:
+    """The events of one answer, with so many deltas of 200 bytes."""
     message = {"id": "msg_1", "model": "claude-sonnet-4-5", "usage": _USAGE}
-    recorded.add(Direction.READ, _sse({"type": "message_start", "message": message}))
+    yield _sse({"type": "message_start", "message": message})
     block = {"type": "text", "text": ""}
-    start = {"type": "content_block_start", "index": 0, "content_block": block}
-    recorded.add(Direction.READ, _sse(start))
+    yield _sse({"type": "content_block_start", "index": 0, "content_block": block})
+    delta = _delta("x" * (200 - len(_delta(""))))
+    for _ in range(deltas):
+        yield delta
+    yield _sse({"type": "content_block_stop", "index": 0})
+    ended = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": _USAGE}
+    yield _sse(ended)
+    yield _sse({"type": "message_stop"})
 
 
-def _end(recorded: Recorded) -> None:
-    recorded.add(Direction.READ, _sse({"type": "content_block_stop", "index": 0}))
-    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": _USAGE}
-    recorded.add(Direction.READ, _sse(delta))
-    recorded.add(Direction.READ, _sse({"type": "message_stop"}) + b"0\r\n\r\n")
+def _respond(recorded: Recorded, deltas: int) -> None:
+    recorded.add(Direction.READ, _STREAM_HEAD)
+    for event in _answer(deltas):
+        recorded.add(Direction.READ, _chunk(event))
+    recorded.add(Direction.READ, b"0\r\n\r\n")
 
 
 def deltas() -> tuple[Recorded, int, int, int]:
     """One answer of many small events, a frame each."""
     recorded = Recorded()
     recorded.ask(b'{"model":"claude-sonnet-4-5","max_tokens":1,"messages":[],"stream":true}')
-    _begin(recorded)
-    delta = _delta("x" * (200 - len(_delta(""))))
-    for _ in range(DELTAS):
-        recorded.add(Direction.READ, delta)
-    _end(recorded)
+    _respond(recorded, DELTAS)
     return recorded, 1, DELTAS, sum(recorded.positions)
 
 
@@ -131,9 +136,7 @@ def bodies() -> tuple[Recorded, int, int, int]:
             "messages": messages,
         }
         recorded.ask(orjson.dumps(request))
-        _begin(recorded)
-        recorded.add(Direction.READ, _delta(f"answer {turn}"))
-        _end(recorded)
+        _respond(recorded, 1)
         messages.append({"role": "assistant", "content": f"answer {turn}"})
     return recorded, BODIES, BODIES, recorded.positions[Direction.WRITE]
 
@@ -157,8 +160,86 @@ def _history(size_bytes: int) -> Iterator[dict[str, object]]:
         made += len(result) + 300
 
 
+def http2_deltas() -> tuple[Recorded, int, int, int]:
+    """The same answer over HTTP/2, a DATA frame each."""
+    recorded = Recorded()
+    host, key = b"api.anthropic.com", b"sk-ant-api03-0123456789abcdef"
+    asked = _fields((b":method", b"POST"), (b":path", b"/v1/messages"), (b":authority", host))
+    asked += _fields((b"content-type", b"application/json"), (b"x-api-key", key))
+    body = b'{"model":"claude-sonnet-4-5","max_tokens":1,"messages":[],"stream":true}'
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b"")
+    head = _frame(1, 4, 1, asked)
+    recorded.add(Direction.WRITE, preface + head + _frame(0, 1, 1, body))
+    answer = _fields((b":status", b"200"), (b"content-type", b"text/event-stream"))
+    recorded.add(Direction.READ, _frame(4, 0, 0, b"") + _frame(1, 4, 1, answer))
+    for event in _answer(DELTAS):
+        recorded.add(Direction.READ, _frame(0, 0, 1, event))
+    recorded.add(Direction.READ, _frame(0, 1, 1, b""))
+    return recorded, 1, DELTAS, sum(recorded.positions)
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
+    return head + payload
+
+
+def _fields(*fields: tuple[bytes, bytes]) -> bytes:
+    """Literal fields without indexing (RFC 7541 section 6.2.2)."""
+    texts = [b"".join(bytes([len(text)]) + text for text in field) for field in fields]
+    return b"".join(b"\0" + text for text in texts)
+
+
+def websocket_deltas() -> tuple[Recorded, int, int, int]:
+    """An answer of the Responses API over a WebSocket, a message each, not compressed."""
+    recorded = Recorded()
+    recorded.add(
+        Direction.WRITE,
+        b"GET /v1/responses HTTP/1.1\r\nhost: api.openai.com\r\nupgrade: websocket\r\n"
+        b"connection: upgrade\r\n\r\n",
+    )
+    recorded.add(
+        Direction.READ,
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n",
+    )
+    ask = {"type": "response.create", "model": "gpt-5", "input": "Hello", "stream": True}
+    recorded.add(Direction.WRITE, _message(orjson.dumps(ask), mask=b"\x01\x02\x03\x04"))
+    response = {"id": "resp_1", "model": "gpt-5", "status": "in_progress", "output": []}
+    created = {"type": "response.created", "response": response}
+    recorded.add(Direction.READ, _message(orjson.dumps(created)))
+    delta = {
+        "type": "response.output_text.delta",
+        "item_id": "msg_1",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": "",
+    }
+    delta["delta"] = "x" * (200 - len(orjson.dumps(delta)))
+    message = _message(orjson.dumps(delta))
+    for _ in range(DELTAS):
+        recorded.add(Direction.READ, message)
+    usage = {"input_tokens": 10, "output_tokens": 10}
+    ended = {**response, "status": "completed", "usage": usage}
+    completed = {"type": "response.completed", "response": ended}
+    recorded.add(Direction.READ, _message(orjson.dumps(completed)))
+    return recorded, 1, DELTAS, sum(recorded.positions)
+
+
+def _message(payload: bytes, mask: bytes = b"") -> bytes:
+    """One unfragmented text message (RFC 6455 section 5.2)."""
+    masked = 0x80 if mask else 0
+    if len(payload) < 126:
+        head = bytes([0x81, masked | len(payload)])
+    else:
+        head = bytes([0x81, masked | 126]) + len(payload).to_bytes(2, "big")
+    if mask:
+        payload = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    return head + mask + payload
+
+
 CASES: dict[str, tuple[Callable[[], tuple[Recorded, int, int, int]], str]] = {
-    "deltas": (deltas, "server-sent deltas of 200 B"),
+    "deltas": (deltas, "server-sent events of 200 B"),
+    "http2": (http2_deltas, "the same over HTTP/2"),
+    "websocket": (websocket_deltas, "WebSocket messages of 200 B"),
     "bodies": (bodies, "request bodies of 500 KB"),
 }
 

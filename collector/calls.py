@@ -46,6 +46,7 @@ REQUEST_LIMIT_BYTES = 64 << 20
 RESPONSE_LIMIT_BYTES = 256 << 20
 PREVIEW_CHARACTERS = 2000
 UNANSWERED_TOOL_CALLS = 50_000
+_WITHOUT_CONVERSATION = ("embeddings", "rerank")
 _NO_REQUEST = LlmRequest(request_model=None, stream=False)
 _NO_MESSAGES = MessageList(None, (), 0)
 
@@ -312,6 +313,7 @@ class CallTracker:
             pid=pid,
             started_ns=started_ns,
             batch=self.batch,
+            conversation=call.api is None or call.api.operation not in _WITHOUT_CONVERSATION,
         )
 
     def _params(self, request: LlmRequest) -> str | None:

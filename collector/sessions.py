@@ -2,7 +2,9 @@
 
 In: what the client says of itself, and the request's message list. Out: `SessionRow`s. An id on
 the wire decides (`read`); else a request whose list begins with the whole list of an earlier
-request of the same process continues that session (`inferred`); else a session begins.
+request of the same process continues that session (`inferred`); else a session begins. Calls
+that continue nothing, such as embeddings, belong to the one conversation of their process, or
+where there is none or more than one to a session of their own, one a process.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ class Sessions:
         self._by_list: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._answered: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._by_response: OrderedDict[str, str] = OrderedDict()
+        self._of_process: OrderedDict[str, str] = OrderedDict()  # "": more than one conversation
 
     def assign(
         self,
@@ -37,9 +40,14 @@ class Sessions:
         pid: int,
         started_ns: int,
         batch: Batch,
+        conversation: bool = True,
     ) -> str:
         """The session's id; a new session's row goes to the batch."""
         session_id, confidence = identity.session_id, "read"
+        if session_id is None and not conversation:
+            one = self._of_process.get(process_key)
+            session_id = one or "s" + digest(b"no conversation", process_key.encode())[:16]
+            confidence, lineage = "inferred", ()
         if session_id is None:
             session_id = self._continued(lineage, previous_response_id, process_key)
             confidence = "inferred"
@@ -47,6 +55,9 @@ class Sessions:
             session_id = "s" + digest(call_id.encode())[:16]
         if lineage:
             _remember(self._by_list, (process_key, lineage[-1]), session_id)
+        if conversation:
+            known = self._of_process.get(process_key, session_id)
+            _remember(self._of_process, process_key, session_id if known == session_id else "")
         if session_id not in self._rows:
             row = SessionRow(
                 session_id=session_id,

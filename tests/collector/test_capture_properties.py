@@ -185,9 +185,16 @@ def test_a_call_that_is_answered_by_a_websocket_carries_no_other_calls() -> None
     account(pipeline, checker, sum(len(data) for _, data in steps))
 
 
-sizes = st.lists(
-    st.one_of(st.integers(1, 40), st.integers(1, 2000), st.just(16384)), min_size=1, max_size=12
+sizes = st.one_of(
+    st.just([16384]),  # all that one side says at once
+    st.lists(st.one_of(st.integers(1, 40), st.integers(1, 2000)), min_size=1, max_size=12),
 )
+runs = st.tuples(st.integers(0, 400), st.sampled_from((1, 1, 2, 3, 10, 40)))
+
+
+def in_runs(lost: Iterable[tuple[int, int]], pieces: Sequence[Piece]) -> frozenset[int]:
+    """The numbers of pieces in runs of (first, count), begun anew behind the last piece."""
+    return frozenset((first + more) % len(pieces) for first, count in lost for more in range(count))
 
 
 @given(said=conversations(), sizes=sizes)
@@ -201,18 +208,15 @@ def test_rows_do_not_depend_on_how_bytes_were_cut(said: Conversations, sizes: li
     assert rows == expected
 
 
-@given(
-    said=conversations(),
-    sizes=sizes,
-    dropped=st.frozensets(st.integers(0, 120), min_size=1, max_size=8),
-)
-@settings(max_examples=80, deadline=None)
+@given(said=conversations(), sizes=sizes, lost=st.lists(runs, min_size=1, max_size=4))
+@settings(max_examples=120, deadline=None)
 def test_lost_bytes_make_no_call_that_nobody_made(
-    said: Conversations, sizes: list[int], dropped: frozenset[int]
+    said: Conversations, sizes: list[int], lost: list[tuple[int, int]]
 ) -> None:
     rows, _, _ = run(captured(cut(said, [])))
     truth = {asked_number(what): what for what in (told(rows, row) for row in calls(rows))}
-    rows, pipeline, checker = run(captured(cut(said, sizes), dropped))
+    pieces = cut(said, sizes)
+    rows, pipeline, checker = run(captured(pieces, in_runs(lost, pieces)))
     for row in calls(rows):
         what = told(rows, row)
         assert len(numbers(what)) <= 1, "two exchanges were joined"
@@ -229,14 +233,14 @@ def test_lost_bytes_make_no_call_that_nobody_made(
     changes=st.lists(
         st.tuples(st.integers(0, 20_000), st.binary(max_size=3)), min_size=1, max_size=6
     ),
-    dropped=st.frozensets(st.integers(0, 120), max_size=2),
+    lost=st.lists(runs, max_size=2),
 )
 @settings(max_examples=80, deadline=None)
 def test_changed_bytes_are_accounted_for(
     said: Conversations,
     sizes: list[int],
     changes: list[tuple[int, bytes]],
-    dropped: frozenset[int],
+    lost: list[tuple[int, int]],
 ) -> None:
     pieces = cut(said, sizes)
     for at, new in changes:
@@ -245,7 +249,7 @@ def test_changed_bytes_are_accounted_for(
         at = at // len(pieces) % len(data)
         changed = data[:at] + new + data[at + len(new) :]
         pieces[number] = pieces[number]._replace(data=changed)
-    rows, pipeline, checker = run(captured(pieces, dropped))
+    rows, pipeline, checker = run(captured(pieces, in_runs(lost, pieces)))
     assert all(row.status != "running" for row in calls(rows))
     account(pipeline, checker, sum(len(piece.data) for piece in pieces))
 

@@ -23,6 +23,7 @@ class Calls:
         previous: str | None = None,
         answered: bool = True,
         response: str | None = None,
+        conversation: bool = True,
     ) -> str:
         self.count += 1
         lineage = tuple("/".join(messages[: end + 1]) for end in range(len(messages)))
@@ -35,6 +36,7 @@ class Calls:
             pid=42,
             started_ns=self.count,
             batch=self.batch,
+            conversation=conversation,
         )
         if answered:
             self.sessions.answered(
@@ -99,3 +101,21 @@ def test_responses_that_continue_by_id() -> None:
 def test_a_call_without_messages_is_a_session_of_its_own() -> None:
     calls = Calls()
     assert calls.call() != calls.call()
+
+
+def test_what_continues_nothing_belongs_to_the_one_conversation_of_its_process() -> None:
+    calls = Calls()
+    first = calls.call("a")
+    assert calls.call("text to embed", conversation=False) == first
+    assert calls.call("a", "b", "c") == first
+    assert [row.session_id for row in calls.batch.sessions] == [first]
+
+
+def test_between_conversations_nothing_is_guessed() -> None:
+    calls = Calls()
+    talks = {calls.call("a"), calls.call("x")}
+    apart = calls.call("text to embed", conversation=False)
+    assert apart not in talks
+    assert calls.call("more text", conversation=False) == apart
+    assert calls.call("text to embed", conversation=False, process="p2") != apart
+    assert [row.confidence for row in calls.batch.sessions] == ["inferred"] * 4

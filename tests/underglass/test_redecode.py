@@ -71,7 +71,7 @@ def test_captures_are_named_by_id_by_its_beginning_or_by_file(kept: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == f"{INFO.capture_id}  {INFO.command}"
-    assert "newly decoded: 3 openai.chat" in done.stdout
+    assert "newly decoded: 3 openai.chat, 2 openai.responses" in done.stdout
     done = call("redecode", tmp_path / "later.uglass", "--db", kept, "--json", state=tmp_path)
     assert done.returncode == 0, done.stderr
     [told] = json.loads(done.stdout)
@@ -89,7 +89,7 @@ def test_all_takes_those_with_raw_data(kept: Path, tmp_path: Path) -> None:
     assert tables_of(kept) == before
     done = call("redecode", "--all", "--db", kept, state=tmp_path)
     assert done.stdout == dry.stdout
-    assert len(tables_of(kept)["llm_call"]) == len(before["llm_call"]) + 3
+    assert len(tables_of(kept)["llm_call"]) == len(before["llm_call"]) + 5  # chat, WebSocket
 
 
 def test_what_is_cut_short_is_said(kept: Path, tmp_path: Path) -> None:
