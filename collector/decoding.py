@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from collector.capture import Write, replay
 from collector.pipeline import Pipeline
+from collector.pricing import Override
 from collector.recording import RecordingReader
 from collector.redaction import Redactor
 from collector.rows import Batch
@@ -40,6 +41,7 @@ def decode(
     *,
     version: str,
     content: bool = True,
+    overrides: tuple[Override, ...] = (),
     progress: Progress | None = None,
 ) -> Decoded:
     """Take the recording through a pipeline of its own, batch by batch."""
@@ -47,6 +49,7 @@ def decode(
         reader.info,
         redactor.redact_text,
         content=content,
+        overrides=overrides,
         header_value=redactor.header_value,
     )
     last = Batch()

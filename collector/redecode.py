@@ -18,6 +18,7 @@ import duckdb
 from collector.capture_info import CaptureInfo
 from collector.database import run
 from collector.decoding import Decoded, Progress, decode
+from collector.pricing import Override
 from collector.raw_data import raw_path
 from collector.recording import RecordingReader
 from collector.redaction import Redactor
@@ -79,6 +80,7 @@ def redecode(
     *,
     version: str,
     content: bool = True,
+    overrides: tuple[Override, ...] = (),
     force: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -98,6 +100,7 @@ def redecode(
                 fresh.write,
                 version=version,
                 content=content,
+                overrides=overrides,
                 progress=progress,
             )
             capture = _row_of(reader.info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -42,6 +43,18 @@ def since_option(function: _F) -> _F:
 def session_option(function: _F) -> _F:
     """`--session S`."""
     return click.option("--session", metavar="S", help="Only this session.")(function)
+
+
+def prices_option(function: _F) -> _F:
+    """`--prices FILE`."""
+    return click.option(
+        "--prices",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Your own prices (TOML), for models that nobody else prices, or with `force = true` "
+        "before all others. Default: $UNDERGLASS_PRICES, else prices.toml in the user's XDG "
+        "configuration directory.",
+    )(function)
 
 
 def command_argument(function: _F) -> _F:

@@ -46,6 +46,13 @@ def state_directory() -> Path:
     return (Path(base) if base else who.home / ".local" / "state") / "underglass"
 
 
+def config_directory() -> Path:
+    """`$XDG_CONFIG_HOME/underglass` of the invoking user."""
+    who = invoker()
+    base = None if who.under_sudo else os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else who.home / ".config") / "underglass"
+
+
 def store_path(given: str | None) -> Path:
     """The store: `--db`, else `UNDERGLASS_DB`, else in the state directory."""
     chosen = given or os.environ.get("UNDERGLASS_DB")

@@ -24,6 +24,7 @@ from underglass import __version__, privileges
 from underglass.launch import HeldCommand
 from underglass.packages import packaged_programs
 from underglass.paths import Invoker, fingerprint_salt, invoker, make_private, state_directory
+from underglass.prices import price_file, price_overrides
 from underglass.summary import Summary
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Watch:
     store: Path | None
     content: bool = True
     recording: Path | None = None
+    prices: Path | None = None  # as the option says; None: see `underglass.prices`
     raw_limit_bytes: int | None = None  # of raw data to keep beside the store; None: none
     command: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
@@ -108,6 +110,7 @@ def watch(what: Watch) -> Summary:
 
 def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | None) -> Summary:
     state = state_directory()  # while it is still known whose
+    prices = price_file(what.prices)
     privileges.drop(who)
     salt = fingerprint_salt(state)
     if what.store is not None:
@@ -126,6 +129,7 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
     from collector.store import Store
     from collector.writer import BatchWriter
 
+    overrides = price_overrides(prices)
     info = observe(what.description, __version__)
     keeps_frames = what.recording is not None or what.raw_limit_bytes is not None
     redactor = Redactor(salt, bodies=keeps_frames)
@@ -143,6 +147,7 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
                 info,
                 redactor.redact_text,
                 content=what.content,
+                overrides=overrides,
                 ignore=probe.ignore,
                 header_value=redactor.header_value,
             )

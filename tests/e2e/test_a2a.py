@@ -4,6 +4,7 @@ agent's own ledger, once, whole and paired; and what the SDK's client returned."
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_client_and_agent(
         assert call["server_skills"] == 2
         assert call["protocol_version"] == version
         assert call["url"].endswith(path if call["method"] != card else "/agent-card.json")
-        assert call["client_comm"] == "python"
+        assert call["client_comm"] == Path(sys.executable).name
     for source in ("socket", "stream"):
         assert seen.health(source, "lost_bytes") == 0
     assert not seen.calls

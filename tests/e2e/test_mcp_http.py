@@ -4,6 +4,7 @@ of the server's own ledger, once, whole and paired; and what the client's sessio
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_client_and_server(
         assert (call["client_name"], call["client_version"]) == ("crab", "1.2")
         assert call["protocol_version"] == (MODERN if modern else HANDSHAKE)
         assert call["url"] == place
-        assert call["client_comm"] == "python"
+        assert call["client_comm"] == Path(sys.executable).name
         assert (call["mcp_session"] is not None) == (not modern and mode != "stateless")
     assert len({call["client_pid"] for call in calls}) == 1
     for source in ("openssl", "socket", "stream"):

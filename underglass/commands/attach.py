@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from underglass.options import (
@@ -9,6 +11,7 @@ from underglass.options import (
     db_option,
     freeze_option,
     keep_raw_options,
+    prices_option,
     raw_limit,
 )
 from underglass.paths import store_path
@@ -30,6 +33,7 @@ from underglass.watching import Watch, watch
 @content_option
 @freeze_option
 @keep_raw_options
+@prices_option
 def command(
     pids: tuple[int, ...],
     names: tuple[str, ...],
@@ -40,6 +44,7 @@ def command(
     freeze: bool,
     keep_raw: bool,
     raw_limit_bytes: int | None,
+    prices: Path | None,
 ) -> int:
     """Watch running agents until Ctrl-C. They are not changed; they are stopped for a moment only
     with --freeze. Needs root.
@@ -66,6 +71,7 @@ def command(
             seconds=seconds,
             freeze=freeze,
             raw_limit_bytes=limit_bytes,
+            prices=prices,
         )
     )
     summary.show(f"stored in {path}; see: underglass report")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from underglass import __version__, privileges
-from underglass.options import content_option, db_option, json_option
+from underglass.options import content_option, db_option, json_option, prices_option
 from underglass.paths import fingerprint_salt, invoker, make_private, state_directory, store_path
+from underglass.prices import price_file, price_overrides
 
 if TYPE_CHECKING:
     from collector.decoding import Progress
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 )
 @db_option
 @content_option
+@prices_option
 @json_option
 def command(
     captures: tuple[str, ...],
@@ -38,6 +40,7 @@ def command(
     force: bool,
     db: str | None,
     no_content: bool,
+    prices: Path | None,
     as_json: bool,
 ) -> int:
     """Decode captures again with this version: their raw data (see --keep-raw), or recordings.
@@ -55,6 +58,7 @@ def command(
     if everything == bool(captures):
         raise click.UsageError("name captures or files, or say --all")
     path, state = store_path(db), state_directory()
+    overrides = price_overrides(price_file(prices))
     privileges.drop(invoker())  # what is stored belongs to the user, also under sudo
     if dry_run and not path.exists():
         raise StoreMissing(path)
@@ -74,6 +78,7 @@ def command(
                         Redactor(salt),
                         version=__version__,
                         content=not no_content,
+                        overrides=overrides,
                         force=force,
                         dry_run=dry_run,
                         progress=progress,

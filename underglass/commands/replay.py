@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from underglass import __version__, privileges
-from underglass.options import content_option, db_option
+from underglass.options import content_option, db_option, prices_option
 from underglass.paths import (
     fingerprint_salt,
     invoker,
@@ -15,6 +15,7 @@ from underglass.paths import (
     state_directory,
     store_path,
 )
+from underglass.prices import price_file, price_overrides
 from underglass.summary import Summary
 
 
@@ -22,7 +23,8 @@ from underglass.summary import Summary
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @db_option
 @content_option
-def command(file: Path, db: str | None, no_content: bool) -> int:
+@prices_option
+def command(file: Path, db: str | None, no_content: bool, prices: Path | None) -> int:
     """Decode the recording FILE into the store: the rows that the capture itself would give.
 
     Replaying twice changes nothing. Needs no root.
@@ -34,6 +36,7 @@ def command(file: Path, db: str | None, no_content: bool) -> int:
     from collector.store import Store
 
     path, state = store_path(db), state_directory()
+    overrides = price_overrides(price_file(prices))
     privileges.drop(invoker())  # what is stored belongs to the user, also under sudo
     reader = RecordingReader(file)
     make_private(path.parent)
@@ -45,7 +48,14 @@ def command(file: Path, db: str | None, no_content: bool) -> int:
             summary.add(batch)
             store.write(batch)
 
-        decode(reader, redactor, write, version=__version__, content=not no_content)
+        decode(
+            reader,
+            redactor,
+            write,
+            version=__version__,
+            content=not no_content,
+            overrides=overrides,
+        )
     if reader.damage:
         click.echo(f"underglass: {file}: {reader.damage}", err=True)
     summary.show(f"stored in {path}; see: underglass report")

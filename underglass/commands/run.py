@@ -14,6 +14,7 @@ from underglass.options import (
     db_option,
     freeze_option,
     keep_raw_options,
+    prices_option,
     raw_limit,
 )
 from underglass.paths import store_path
@@ -25,6 +26,7 @@ from underglass.watching import Watch, watch
 @content_option
 @freeze_option
 @keep_raw_options
+@prices_option
 @click.option(
     "--record",
     "recording",
@@ -39,6 +41,7 @@ def command(
     freeze: bool,
     keep_raw: bool,
     raw_limit_bytes: int | None,
+    prices: Path | None,
     recording: Path | None,
     cmd: tuple[str, ...],
 ) -> int:
@@ -53,6 +56,7 @@ def command(
             store=path,
             content=not no_content,
             recording=recording.absolute() if recording else None,
+            prices=prices,
             raw_limit_bytes=raw_limit(keep_raw, raw_limit_bytes, no_content),
             command=cmd,
             freeze=freeze,

@@ -1,0 +1,52 @@
+"""The user's own prices: which file holds them.
+
+In: `--prices`, the environment, the user's configuration directory. Out: `Override`s for the
+pipeline. The file's format is that of `collector.pricing.load_overrides`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from probes.errors import UnderglassError
+from underglass.paths import config_directory
+
+if TYPE_CHECKING:
+    from collector.pricing import Override
+
+_EXAMPLE = (
+    '[[model]] match = "my-model*", input = 0.5, output = 2.0, a line each; '
+    "dollars per million tokens"
+)
+
+
+class BadPrices(UnderglassError):
+    """The file of prices cannot be used."""
+
+
+def price_file(given: Path | None) -> Path | None:
+    """`given`, else `$UNDERGLASS_PRICES`, else `prices.toml` in the configuration directory, which
+    need not be there (None)."""
+    named = os.environ.get("UNDERGLASS_PRICES")
+    if given or named:
+        return given or Path(str(named))
+    path = config_directory() / "prices.toml"
+    return path if path.exists() else None
+
+
+def price_overrides(path: Path | None) -> tuple[Override, ...]:
+    """The prices in a file; none when there is none. Raises BadPrices."""
+    if path is None:
+        return ()
+    from collector.pricing import load_overrides
+
+    try:
+        return load_overrides(path)
+    except OSError as error:
+        raise BadPrices(
+            f"cannot read {path}: {error.strerror}", hint="name a file that exists"
+        ) from error
+    except ValueError as error:
+        raise BadPrices(str(error), hint=f"write it like this: {_EXAMPLE}") from error
