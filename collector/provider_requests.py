@@ -48,7 +48,7 @@ class _Body:
         self.size_bytes = 0
 
     def feed(self, data: bytes) -> None:
-        self._take(self._content.feed(data))
+        self._content.feed_to(self._take, data)
 
     def finish(self) -> None:
         self._take(self._content.finish())

@@ -161,8 +161,15 @@ class RpcHttp:
             self._lost(exchange, spoken)
         if spoken.response is None:
             return
-        plain = spoken.response.feed(data)
-        if not plain:
+        spoken.response.feed_to(
+            lambda plain: self._response_part(exchange, spoken, plain, ktime_ns), data
+        )
+
+    def _response_part(
+        self, exchange: Exchange, spoken: SpokenExchange, plain: bytes, ktime_ns: int
+    ) -> None:
+        """Decoded bytes of a response."""
+        if exchange.state is None:
             return
         if spoken.stream is None:
             spoken.body_bytes += len(plain)

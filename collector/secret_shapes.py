@@ -20,6 +20,9 @@ _SCHEME = rb"(?:(?:bearer|basic|token|apikey)[ \t]+)?"
 HEADER = re.compile(rb"(?im)^(?:" + _HEADER_NAMES + rb")[ \t]*:[ \t]*" + _SCHEME + rb"(\S[^\r\n]*)")
 _NAMES = frozenset(_HEADER_NAMES.split(b"|"))
 _VALUE = re.compile(rb"(?is)[ \t]*" + _SCHEME + rb"(\S.*)")
+# Signatures of AWS (Signature Version 4): a key's name, and what is different in each request.
+_SIGNED = b"AWS4-HMAC-SHA256"
+_IN_SIGNED = re.compile(rb"(?:Credential|Signature)=([^/,\s]+)")
 QUERY = re.compile(
     rb"(?i)[?&](?:key|api_?key|access_token|auth_token|token|signature|sig|password)="
     rb"([^&\s#\"'\\<>]+)"
@@ -96,8 +99,18 @@ TAIL_BYTES = 256
 
 def in_head(window: bytes) -> list[Span]:
     """Values of credential headers and query parameters in lines of an HTTP/1 head."""
-    spans = [match.span(1) for match in HEADER.finditer(window)]
+    spans: list[Span] = []
+    for match in HEADER.finditer(window):
+        start, end = match.span(1)
+        spans += _signed(window, start, end) or [(start, end)]
     return spans + [match.span(1) for match in QUERY.finditer(window)]
+
+
+def _signed(window: bytes, start: int, end: int) -> list[Span]:
+    """Of a signature its parts: the key's name stays countable. None when it is none."""
+    if not window.startswith(_SIGNED, start, end):
+        return []
+    return [match.span(1) for match in _IN_SIGNED.finditer(window, start, end)]
 
 
 def in_header(name: bytes | None, value: bytes, *, cut: bool = False) -> list[Span]:
@@ -110,7 +123,9 @@ def in_header(name: bytes | None, value: bytes, *, cut: bool = False) -> list[Sp
         return [(0, len(value))]
     if name in _NAMES:
         match = _VALUE.match(value)
-        return [match.span(1) if match else (len(value), len(value))]
+        if match is None:
+            return [(len(value), len(value))]
+        return _signed(value, *match.span(1)) or [match.span(1)]
     spans = [match.span(1) for match in QUERY.finditer(value)]
     if may_hold_key(value):
         spans += in_body(value)[0] if cut else keys(value)

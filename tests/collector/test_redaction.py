@@ -474,3 +474,27 @@ def test_without_bodies_a_body_passes_and_the_next_head_is_masked() -> None:
     assert result[:2] == [first, body]
     assert len(result[2]) == len(following)
     assert b"secret-of-the-next-one" not in result[2]
+
+
+def test_of_an_aws_signature_the_key_stays_countable() -> None:
+    """The signature differs with every request, the key's name does not."""
+    redactor = Redactor(SALT)
+    marks = []
+    for number in range(2):
+        signature = b"%064x" % (number + 12345)
+        head = (
+            b"POST /model/m/converse HTTP/1.1\r\nauthorization: AWS4-HMAC-SHA256 "
+            b"Credential=AKIAIOSFODNN7EXAMPLE/20260101/eu-west-1/bedrock/aws4_request, "
+            b"SignedHeaders=host;x-amz-date, Signature=" + signature + b"\r\n\r\n"
+        )
+        masked = payload(redactor.frame(plain_data(head, position=number * len(head))))
+        assert len(masked) == len(head)
+        assert signature not in masked
+        assert b"AKIAIOSFODNN7EXAMPLE" not in masked
+        assert b"/20260101/eu-west-1/bedrock/aws4_request, SignedHeaders=host" in masked
+        marks.append(MARK.findall(masked))
+        live = Redactor(SALT, bodies=False)
+        value = live.header_value(b"authorization", head.split(b": ")[1].split(b"\r\n")[0])
+        assert MARK.findall(value) == marks[-1]
+    assert marks[0][0] == marks[1][0]
+    assert marks[0][1] != marks[1][1]
