@@ -23,8 +23,13 @@ else
 	@$(SUDO) $(UNDERGLASS) demo
 endif
 
-test: setup-dev ## Run the whole suite, with real probes when root.
+test: setup-dev ## Run the whole suite, with real probes when root; or a part: ARGS=tests/tui.
+ifdef ARGS
 	@$(SUDO) .venv/bin/python -m pytest -q $(ARGS)
+else
+	@$(SUDO) .venv/bin/python -m pytest -q -n auto --dist loadfile --ignore tests/e2e --ignore tests/probes
+	@$(SUDO) .venv/bin/python -m pytest -q tests/e2e tests/probes
+endif
 
 test-agents: setup-dev ## Real agents (npm, 2 GB): one prompt, one tool call each.
 	@packaging/agents.sh

@@ -47,7 +47,7 @@ class Recorded:
         for at in range(0, len(data), FRAME_BYTES):
             part = data[at : at + FRAME_BYTES]
             head = frames.PLAIN_DATA_HEAD.pack(
-                1, 2, 1, self.positions[direction], 7, 7, len(part), direction, Source.OPENSSL
+                1, 2, 1, self.positions[direction], 7, 7, len(part), direction, Source.OPENSSL, 0
             )
             size = frames.HEADER.size + len(head) + len(part)
             self.at += 1_000_000

@@ -15,15 +15,19 @@ from __future__ import annotations
 import re
 import zlib
 from collections import deque
+from collections.abc import Iterator
 
 from collector.header_masks import Secrets
 from collector.http.websocket_frames import MESSAGE_LIMIT_BYTES
 
 _TAIL = b"\x00\x00\xff\xff"  # of an empty stored block, which senders leave out (7.2.1)
 _WINDOW_BYTES = 32 << 10
+_PROBE = b"\x4a\x04\x00"  # a block that says `a`, readable where a message may begin
 _PIECE_BYTES = 1 << 20
 _MARK = re.compile(rb"\[redacted:[0-9a-f]{8}\]")
 _STRATEGIES = ((9, zlib.Z_DEFAULT_STRATEGY), (9, zlib.Z_FIXED), (6, zlib.Z_FILTERED))
+_NEAR_BYTES = 64  # what another way of compressing may save
+_FIXED = (2).to_bytes(2, "little")  # an empty fixed block, and the head of a stored one
 _END = b"\0"  # behind a message: no key goes on over it
 
 
@@ -92,11 +96,11 @@ class DeflateMasker:
         first, self._open = not self._open, not final
         if first:
             self._begin()
-        if self._blind:
-            return self._filled(len(data), final=final)
-        if self._hidden:
+        if self._blind or self._hidden:
             return self._filled(len(data), final=final)
         try:
+            if first and final and not data:  # not even the empty block
+                raise _Unreadable
             plain = self._inflated(data, final=final)
             masked, self._tail = self._secrets.in_body(self._tail, plain + _END * final)
         except (zlib.error, _Unreadable):
@@ -106,15 +110,15 @@ class DeflateMasker:
         if self._differs_bytes <= 0 and masked == plain:
             if not final:
                 self._recorded = self._said.copy()
-            result: bytes | None = data
         else:
-            result = self._recoded(data, plain, masked, whole=first and final, final=final)
-        if result is None:
-            return self._lost(len(data), final=final)
+            recoded = self._recoded(data, plain, masked, whole=first and final, final=final)
+            if recoded is None:
+                return self._lost(len(data), final=final)
+            data, masked = recoded
         self._remember(plain, masked)
         if self._said.eof:
             self._renew(plain, masked, whole=first and final)
-        return result
+        return data
 
     def _begin(self) -> None:
         self._hidden, self._tail, self._message_bytes = False, b"", 0
@@ -169,11 +173,12 @@ class DeflateMasker:
 
     def _recoded(
         self, data: bytes, plain: bytes, masked: bytes, *, whole: bool, final: bool
-    ) -> bytes | None:
+    ) -> tuple[bytes, bytes] | None:
+        """Bytes that are read as the masked message, and what they are read as."""
         reader = self._reader()
         if _reads_as(reader, data, masked, final=final):
             self._recorded = None if final else reader
-            return data
+            return data, masked
         if not whole:
             return None
         window = self._window.joined() if self._takeover else b""
@@ -183,7 +188,7 @@ class DeflateMasker:
                     zlib.decompressobj(-zlib.MAX_WBITS), found, text, final=True
                 )
                 if alone and _reads_as(self._reader(), found, text, final=True):
-                    return found if text == masked else self._in_place(found, text)
+                    return found, text
         return None
 
     # Blanks
@@ -199,17 +204,119 @@ class DeflateMasker:
         """Zeros, or another byte, so that the message can be taken for none."""
         self.blanked_bytes += size
         reader = self._recorded
+        if final:
+            self._recorded = None
         if reader is None or not size:
             return bytes(size)
-        if not final:
-            try:
-                _pass(reader, bytes(size))
-            except zlib.error:
-                self._recorded = None
-            return bytes(size)
-        self._recorded = None
         for value in range(256):
             filling = bytes([value]) * size
             if _refused(reader.copy(), filling):
-                return filling
-        return bytes(size)
+                break
+        try:
+            _pass(reader, filling)
+        except zlib.error:
+            self._recorded = None  # it is refused, whatever follows
+        return filling
+
+
+def _reads_as(reader: zlib._Decompress, data: bytes, text: bytes, *, final: bool) -> bool:
+    try:
+        if reader.decompress(data, len(text) + 1) != text:
+            return False
+        if reader.eof:
+            return final and reader.unused_data in (b"", b"\0")
+        return not final or reader.decompress(_TAIL + _PROBE, 2) == b"a"
+    except zlib.error:
+        return False
+
+
+def _refused(reader: zlib._Decompress, data: bytes) -> bool:
+    """Is a message that ends so none, to `collector.http.websocket_deflate`?"""
+    try:
+        _pass(reader, data)
+        if reader.eof:
+            return reader.unused_data not in (b"", b"\0")
+        return bool(reader.decompress(_TAIL, 1))
+    except zlib.error:
+        return True
+
+
+def _pass(reader: zlib._Decompress, data: bytes) -> None:
+    passed = 0
+    while True:
+        size = len(reader.decompress(data, _PIECE_BYTES))
+        data = reader.unconsumed_tail
+        passed += size
+        if passed > MESSAGE_LIMIT_BYTES:
+            raise zlib.error("too long")
+        if reader.eof or (not data and size < _PIECE_BYTES):
+            return
+
+
+def _in_stars(plain: bytes, masked: bytes) -> bytes:
+    """Without the fingerprints that were not there before: they take more room than stars."""
+
+    def stars(match: re.Match[bytes]) -> bytes:
+        start, end = match.span()
+        return match[0] if plain[start:end] == match[0] else b"*" * (end - start)
+
+    return _MARK.sub(stars, masked)
+
+
+def _compressed(text: bytes, size: int, window: bytes) -> Iterator[bytes]:
+    """The text in exactly so many bytes, in each way that is found."""
+    end = text.rfind(b"*") + 1 or len(text)
+    for level, strategy in _STRATEGIES:
+        for split in (0, end - 1, end - 2, end - 3):  # other tokens, some bits more
+            stream = zlib.compressobj(
+                level, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL + 1, strategy, window
+            )
+            parts = []
+            if split > 0:
+                parts += [stream.compress(text[:split]), stream.flush(zlib.Z_PARTIAL_FLUSH)]
+            parts += [stream.compress(text[max(split, 0) :]), stream.flush(zlib.Z_SYNC_FLUSH)]
+            found = b"".join(parts).removesuffix(_TAIL)
+            padding = _padding(size - len(found))
+            if padding is not None:
+                yield found + padding
+            elif size > len(found):
+                yield from _shifted(found, size)
+            elif len(found) > size + _NEAR_BYTES:
+                return
+            else:
+                break
+
+
+def _shifted(message: bytes, size: int) -> Iterator[bytes]:
+    """The message behind empty fixed blocks, where that may be so long: its end tells."""
+    bits = int.from_bytes(message, "little")
+    for count in range(1, 8 * size // 10 - 8 * len(message) // 10 + 2):
+        shifted = bits << 10 * count | _fixed_blocks(count)
+        if shifted.bit_length() <= 8 * size:
+            yield shifted.to_bytes(size, "little")
+
+
+def _fixed_blocks(count: int) -> int:
+    """Empty fixed blocks (RFC 1951, 3.2.6), of ten bits each."""
+    return sum(2 << 10 * number for number in range(count))
+
+
+def _padding(size: int) -> bytes | None:
+    """So many bytes of empty blocks, to stand behind a message. None: there are none such.
+
+    They begin with the end of the message's own last block. A stored block takes five bytes;
+    fixed ones, of ten bits each, make the difference.
+    """
+    stored = max(0, (size - 20) // 5)
+    rest = size - 5 * stored
+    if not rest:
+        return b""
+    for first, head in ((0, b""), (5, _TAIL + b"\0"), (6, _TAIL + _FIXED)):
+        left = rest - first - len(_TAIL)
+        if left < 1:
+            continue
+        count = (8 * left - 3) // 10  # fixed blocks, and the three bits of the stored one
+        if (10 * count + 3 + 7) // 8 == left:
+            tail = _TAIL + _fixed_blocks(count).to_bytes(left, "little")
+            return (_TAIL + b"\0") * stored + head + tail
+    return None

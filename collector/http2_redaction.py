@@ -56,6 +56,7 @@ class FrameMasker:
         self._bodies: dict[int, list[Span]] = {}
         self._ended: list[int] = []
         self._zeroed_bytes = 0
+        self.zeroed: Span | None = None  # of the last read, what could not be told to be frames
         self.used = False  # a header block was seen
 
     @property
@@ -71,6 +72,7 @@ class FrameMasker:
     def read(self, data: bytes, position: int) -> bytes:
         """Mask one read. Raises NotHttp2 while frames are not yet certain."""
         self._writes, self._bodies, self._ended = [], {}, []
+        self.zeroed = None
         if position != self._position:
             self._miss(position - self._position)
         self._position = position + len(data)
@@ -216,6 +218,7 @@ class FrameMasker:
         if end > at:
             self._writes.append((at, bytes(end - at)))
             self._zeroed_bytes += end - at
+            self.zeroed = (self.zeroed[0] if self.zeroed else at, end)
         return end
 
 
@@ -236,6 +239,11 @@ class Http2Redaction:
     def blanked_bytes(self) -> int:
         """Bytes that were zeroed because what they say could not be told."""
         return self._blanked_bytes + (self._frames.blanked_bytes if self._frames else 0)
+
+    @property
+    def zeroed(self) -> Span | None:
+        """The part of the last read that was zeroed, as it could not be told to be frames."""
+        return None if self._frames is None else self._frames.zeroed
 
     def restart(self) -> None:
         """Another connection has begun under the same handle."""

@@ -6,10 +6,10 @@ fingerprint where it fits (`[redacted:1a2b3c4d]`), which keeps "which key was us
 a secret that is cut over two reads is masked in both parts and has no fingerprint.
 
 Masked: the values of credential headers and query parameters; known key shapes in bodies and in
-argv; values after credential-like flags and assignments in argv (`secret_shapes`). HTTP/2 is taken
-apart for that where frames are kept (`http2_redaction`). `redact_text` does the same for
-text that only decoding joins, such as a key that a model streamed in pieces. Masking what is
-masked already changes nothing.
+argv; values after credential-like flags and assignments in argv (`secret_shapes`). HTTP/2 and
+WebSockets are taken apart for that where frames are kept (`http2_redaction`,
+`websocket_redaction`). `redact_text` does the same for text that only decoding joins, such as a key
+that a model streamed in pieces. Masking what is masked already changes nothing.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from collector import secret_shapes as shapes
+from collector.http.websocket_deflate import Extensions
 from collector.http2_redaction import Http2Redaction
 from collector.huffman_mask import is_mask
 from collector.secret_shapes import Span
+from collector.websocket_redaction import SocketOpening, SocketRedaction
 from probes import frames
 from probes.events import ProcessSeen, Source
 
@@ -36,13 +38,31 @@ _HEAD_LIMIT_BYTES = 256 << 10
 class _Stream:
     """What one direction of a connection left open at the end of its last read."""
 
-    __slots__ = ("head_bytes", "http1", "http2", "tail")
+    __slots__ = (
+        *("head_bytes", "http1", "http2", "opening"),
+        *("secrets", "socket", "socket_blanked_bytes", "tail"),
+    )
 
     def __init__(self, secrets: Redactor) -> None:
         self.tail = b""  # the end of what was read, from where an open line or key begins
         self.head_bytes = 0  # of the head that is being read; 0: not in one
         self.http1 = False  # a head was read
+        self.secrets = secrets
         self.http2 = Http2Redaction(secrets)
+        self.opening = SocketOpening()
+        self.socket: SocketRedaction | None = None
+        self.socket_blanked_bytes = 0  # of sockets that ended
+
+    @property
+    def blanked_bytes(self) -> int:
+        """Of HTTP/2 and WebSockets."""
+        open_bytes = self.socket.blanked_bytes if self.socket is not None else 0
+        return self.http2.blanked_bytes + self.socket_blanked_bytes + open_bytes
+
+    def end_socket(self) -> None:
+        """What comes next is HTTP."""
+        self.socket_blanked_bytes = self.blanked_bytes - self.http2.blanked_bytes
+        self.socket = None
 
 
 class Redactor:
@@ -57,6 +77,8 @@ class Redactor:
         self._salt = salt
         self._bodies = bodies
         self._streams: dict[bytes, _Stream] = {}
+        self._socket_of: dict[bytes, bytes] = {}  # by half of a connection
+        self._half_of: dict[bytes, bytes] = {}  # by socket and direction
         self._blanked_bytes = 0  # of connections that were closed
 
     @property
@@ -70,11 +92,9 @@ class Redactor:
 
     @property
     def blanked_bytes(self) -> int:
-        """Bytes of HTTP/2 header blocks, and of what may be such, that were zeroed because
-        credentials in them could not be told."""
-        return self._blanked_bytes + sum(
-            stream.http2.blanked_bytes for stream in self._streams.values()
-        )
+        """Bytes of HTTP/2 header blocks and WebSocket messages, and of what may be such, that were
+        blanked because credentials in them could not be told or masked."""
+        return self._blanked_bytes + sum(stream.blanked_bytes for stream in self._streams.values())
 
     def header_value(self, name: bytes, value: bytes) -> bytes:
         """A decoded header's value with its secrets masked, as HTTP/1 heads have them.
@@ -141,7 +161,12 @@ class Redactor:
             for direction in (b"\0", b"\1"):
                 stream = self._streams.pop(identity + direction, None)
                 if stream is not None:
-                    self._blanked_bytes += stream.http2.blanked_bytes
+                    self._blanked_bytes += stream.blanked_bytes
+                joined = self._socket_of.pop(identity + direction, None)
+                if joined is not None:
+                    self._half_of.pop(joined + direction, None)
+        elif kind == frames.HALF_JOINED and self._bodies:
+            self._half_joined(frame)
         return frame
 
     def _plain_data(self, frame: bytes) -> bytes:
@@ -152,11 +177,38 @@ class Redactor:
             stream = self._streams[identity] = _Stream(self)
         data = frame[frames.PLAIN_DATA_OFFSET :]
         masked = None
-        if data and self._bodies and stream.http2.concerns(data, http1=stream.http1):
+        if stream.socket is not None:
+            masked = self._socket_data(stream, stream.socket, identity, frame, data)
+        if masked is None and (
+            data and self._bodies and stream.http2.concerns(data, http1=stream.http1)
+        ):
             masked = self._http2_data(stream, identity, frame, data)
+            if masked is not None and stream.http2.zeroed is not None:
+                frame = frames.with_blank(frame, *stream.http2.zeroed)
         if masked is None:
-            masked = self._stream_data(stream, data)
+            masked = self._http1_data(stream, identity, frame, data)
         return frame if masked is data else frame[: frames.PLAIN_DATA_OFFSET] + masked
+
+    def _half_joined(self, frame: bytes) -> None:
+        """Two directions that have keys of their own belong to one socket."""
+        if len(frame) < 56:
+            return
+        direction = frame[44:45]
+        identity = frame[16:44] + direction
+        socket = frame[16:24] + frame[40:44] + frame[48:56]
+        self._socket_of[identity], self._half_of[socket + direction] = socket, identity
+        one, other = self._streams.get(identity), self._other(identity)
+        if one is not None and other is not None:
+            _agree(one, other)
+            _agree(other, one)
+
+    def _other(self, identity: bytes) -> _Stream | None:
+        """The other direction of a connection, as far as it is known."""
+        direction = bytes([not identity[-1]])
+        socket = self._socket_of.get(identity)
+        if socket is None:
+            return self._streams.get(identity[:-1] + direction)
+        return self._streams.get(self._half_of.get(socket + direction, b""))
 
     def _http2_data(
         self, stream: _Stream, identity: bytes, frame: bytes, data: bytes
@@ -164,13 +216,50 @@ class Redactor:
         if frame[61] == Source.CHANNEL:
             return None
         http2, prefaces = stream.http2, stream.http2.prefaces
-        position = int.from_bytes(frame[40:48], "little")
-        masked = http2.read(data, position, http1=stream.http1)
+        masked = http2.read(data, _position(frame), http1=stream.http1)
         if http2.prefaces != prefaces:  # of the connection's other direction nothing is left
-            other = self._streams.get(identity[:-1] + bytes([not identity[-1]]))
+            other = self._other(identity)
             if other is not None:
                 other.http2.restart()
         return masked
+
+    def _socket_data(
+        self, stream: _Stream, socket: SocketRedaction, identity: bytes, frame: bytes, data: bytes
+    ) -> bytes | None:
+        masked = socket.read(data, _position(frame))
+        if masked is None:  # another connection has taken the handle, or it was refused
+            stream.end_socket()
+            other = self._other(identity)
+            if other is not None and not socket.server:
+                other.end_socket()
+        return masked
+
+    def _open_socket(
+        self, stream: _Stream, identity: bytes, position: int, agreed: Extensions | None
+    ) -> None:
+        stream.socket = SocketRedaction(self, position, agreed, server=agreed is not None)
+        stream.tail, stream.head_bytes = b"", 0
+        other = self._other(identity)
+        if agreed is not None and other is not None:
+            _agree(stream, other)
+
+    def _http1_data(self, stream: _Stream, identity: bytes, frame: bytes, data: bytes) -> bytes:
+        found = None
+        if self._bodies and stream.opening.concerns(data) and frame[61] != Source.CHANNEL:
+            found = stream.opening.read(data)
+        if found is None:
+            return self._stream_data(stream, data)
+        begin, agreed = found
+        head = self._stream_data(stream, data[:begin] if begin < len(data) else data)
+        self._open_socket(stream, identity, _position(frame) + begin, agreed)
+        if begin == len(data):
+            return head
+        rest = data[begin:]
+        masked = stream.socket.read(rest, _position(frame) + begin) if stream.socket else None
+        if masked is None:
+            stream.end_socket()
+            masked = self._stream_data(stream, rest)
+        return head + masked
 
     def _stream_data(self, stream: _Stream, data: bytes) -> bytes:
         held = stream.tail
@@ -253,6 +342,20 @@ class Redactor:
         if not spans:
             return text
         return self._overwrite(raw, spans).decode("utf-8", "surrogatepass")
+
+
+def _position(frame: bytes) -> int:
+    return int.from_bytes(frame[40:48], "little")
+
+
+def _agree(server: _Stream, client: _Stream) -> None:
+    """Tell a client's direction what the server's answer says, if that was seen."""
+    if server.socket is None or server.socket.agreed is None:
+        return
+    if client.socket is None:
+        client.socket = SocketRedaction(client.secrets, None, server.socket.agreed, server=False)
+    elif not client.socket.server:
+        client.socket.agree(server.socket.agreed)
 
 
 def _kept(window: bytes, open_at: int) -> bytes:

@@ -91,7 +91,7 @@ COUNTERS = (
 )
 
 # Payload layouts, after the header.
-PLAIN_DATA_HEAD = struct.Struct("<QQQQIIIBB2x")
+PLAIN_DATA_HEAD = struct.Struct("<QQQQIIIBBH")
 _ADDRESSES = struct.Struct("<HHI16s16s")  # ports, address family, addresses
 _OPENED = struct.Struct("<QQQIIQiI16sQ40s")
 _JOINED = struct.Struct("<QQQIIQi4x40s")
@@ -103,6 +103,8 @@ _EXECUTED = struct.Struct("<QIIIIQ16s")
 _PATH = struct.Struct("<QIBBH")
 _EXITED = struct.Struct("<QII")
 _MAPPED = struct.Struct("<QIIQQQ")
+
+_FROM = 0x8000  # in `blanked`: all from this offset on, rather than so many bytes at the beginning
 
 PLAIN_DATA_OFFSET = HEADER.size + PLAIN_DATA_HEAD.size
 ARGV_OFFSET = HEADER.size + _EXECUTED.size
@@ -118,13 +120,38 @@ def _text(raw: bytes) -> str:
 
 
 def _plain_data(frame: bytes, ktime_ns: int) -> ProbeEvent:
-    start_ns, handle, epoch, position, tgid, _tid, _call_size, direction, source = (
+    start_ns, handle, epoch, position, tgid, _tid, _call_size, direction, source, blanked = (
         PLAIN_DATA_HEAD.unpack_from(frame, HEADER.size)
     )
     key = ConnectionKey(tgid, start_ns, handle, epoch)
+    if blanked:
+        begin, end = _known(blanked, len(frame) - PLAIN_DATA_OFFSET)
+        data = frame[PLAIN_DATA_OFFSET + begin : PLAIN_DATA_OFFSET + end]
+        return PlainData(ktime_ns, key, direction & 1, position + begin, data, _SOURCES[source])
     return PlainData(
         ktime_ns, key, direction & 1, position, frame[PLAIN_DATA_OFFSET:], _SOURCES[source]
     )
+
+
+def with_blank(frame: bytes, start: int, end: int) -> bytes:
+    """A PLAIN_DATA frame whose data from `start` to `end` says nothing: overwritten, as secrets in
+    it could not be told. Decoding passes it over like lost bytes.
+
+    What lies behind is passed over, too, unless the blank begins the data.
+    """
+    if start > 0:
+        blanked = _FROM | min(start, _FROM - 1)
+    else:
+        blanked = end if end < _FROM else _FROM
+    at = PLAIN_DATA_OFFSET - 2
+    return frame[:at] + blanked.to_bytes(2, "little") + frame[PLAIN_DATA_OFFSET:]
+
+
+def _known(blanked: int, size: int) -> tuple[int, int]:
+    """The part of a frame's data that is not blank."""
+    if blanked & _FROM:
+        return 0, min(blanked & ~_FROM, size)
+    return min(blanked, size), size
 
 
 def _addresses(packed: bytes) -> SocketAddresses | None:

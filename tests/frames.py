@@ -48,7 +48,7 @@ def plain_data(
 ) -> bytes:
     tgid, start_ns, handle, epoch = key
     head = frames.PLAIN_DATA_HEAD.pack(
-        start_ns, handle, epoch, position, tgid, tgid, len(data), direction, source
+        start_ns, handle, epoch, position, tgid, tgid, len(data), direction, source, 0
     )
     return frame(frames.PLAIN_DATA, head + data, at)
 

@@ -181,8 +181,8 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
             _tell_raw(raw)
         if redactor.blanked_bytes:
             print(
-                f"underglass: {redactor.blanked_bytes:,} bytes of HTTP/2 were zeroed in the"
-                " recording, as credentials in them could not be told",
+                f"underglass: {redactor.blanked_bytes:,} bytes of HTTP/2 and WebSockets were"
+                " blanked in the recording, as credentials in them could not be told or masked",
                 file=sys.stderr,
             )
         summary.probe_died = capture.probe_died

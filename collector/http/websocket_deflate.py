@@ -75,12 +75,16 @@ class Inflater:
         self._fresh = False
         stream = self._stream
         try:
-            data = stream.decompress(payload + _TAIL, self._limit_bytes + 1)
+            data = stream.decompress(payload, self._limit_bytes + 1)
+            if len(data) > self._limit_bytes:
+                self.too_long = True
+                self.lose()
+                return None
+            ends_a_block = not stream.decompress(_TAIL, 1)
         except zlib.error:
             self.lose()
             return None
-        if len(data) > self._limit_bytes:
-            self.too_long = True
+        if not ends_a_block:
             self.lose()
             return None
         if stream.eof and not self._goes_on_after(data, stream.unused_data):

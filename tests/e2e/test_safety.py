@@ -105,9 +105,10 @@ def test_replay_gives_the_rows_of_the_capture(
     for view in ("calls", "tools", "processes", "sessions", "messages", "health", "captures",
                  "coverage", "chunks"):  # fmt: skip
         order = "ORDER BY ALL"
-        rows = live.rows(f"SELECT * FROM {view} {order}")
+        columns = "* EXCLUDE (decoded_at)" if view == "captures" else "*"
+        rows = live.rows(f"SELECT {columns} FROM {view} {order}")
         assert rows or view == "chunks", view
-        assert rows == again.rows(f"SELECT * FROM {view} {order}"), view
+        assert rows == again.rows(f"SELECT {columns} FROM {view} {order}"), view
     # The key that the agent sent was masked before anything was written.
     frames = b"".join(RecordingReader(recording).frames())
     assert b"Authorization: Bearer ****" in frames

@@ -47,7 +47,7 @@ def main() -> int:
     if options.keep:
         for name in chosen:
             corpora = [state / "corpus" / name, CORPUS / name]
-            print(name, keep(TARGETS[name].run, corpora, seeds.of_target(name), CORPUS / name))
+            print(name, keep(TARGETS[name], corpora, seeds.of_target(name), CORPUS / name))
         return 0
     while left := [name for name in chosen if _done(state, name)["seconds"] < options.seconds]:
         for name in left:

@@ -14,14 +14,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from tests.fuzz.targets import Target
+
 _LAYERS = ("/collector/", "/probes/")
 _MAX_BYTES = 40_000  # of a target
 Place = tuple[str, int, int]  # file, the line before, the line
 
 
-def keep(
-    run: Callable[[bytes], None], corpora: list[Path], seeds: list[bytes], target: Path
-) -> tuple[int, int]:
+def keep(harness: Target, corpora: list[Path], seeds: list[bytes], target: Path) -> tuple[int, int]:
     """Write the inputs to keep into `target`; gives how many, and their bytes."""
     inputs = {path.read_bytes() for one in corpora if one.is_dir() for path in one.iterdir()}
     inputs.update(seeds)
@@ -29,8 +29,10 @@ def keep(
     kept: list[bytes] = []
     size = 0
     for raw in sorted(inputs, key=lambda raw: (len(raw), raw)):
-        places = _reached(run, raw)
-        if places is None or places <= reached or size + len(raw) > _MAX_BYTES:
+        if len(raw) > harness.max_bytes or size + len(raw) > _MAX_BYTES:
+            continue
+        places = _reached(harness.run, raw)
+        if places is None or places <= reached:
             continue
         reached |= places
         kept.append(raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 
 import brotli  # type: ignore[import-untyped]
@@ -135,6 +136,7 @@ _CODINGS = (
     *("", "deflate, x-gzip, zstd, br", "br, unknown", "GZIP,,"),
 )
 _LIMITS = (1 << 20, 0, 1, 100, 70_000)
+_RESERVED_FLAGS = re.compile(rb"\x1f\x8b\x08[\x20-\xff]")
 _REFERENCES = {
     "gzip": (gzip.decompress, (OSError, EOFError, zlib.error)),
     "br": (brotli.decompress, (brotli.error,)),
@@ -163,8 +165,8 @@ def codings(raw: bytes) -> None:
 
 
 def _as_the_library(coding: str, data: bytes, decoder: ContentDecoder, output: bytes) -> None:
-    if coding not in _REFERENCES or not data:
-        return
+    if coding not in _REFERENCES or not data or _RESERVED_FLAGS.search(data):
+        return  # Python's gzip takes flags that RFC 1952 section 2.3.1.2 says to refuse
     decompress, errors = _REFERENCES[coding]
     try:
         expected = decompress(data)

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import getsource
 from typing import Any
 
 import brotli  # type: ignore[import-untyped]
@@ -56,6 +57,9 @@ WRITE, READ = Direction.WRITE, Direction.READ
 _WORD = re.compile(rb'"([A-Za-z0-9_.:/\[\]-]{2,40})"')
 _MAX_WORDS = 400
 _MAX_SEED_BYTES = 3000
+_FIELD = re.compile(r'"([a-z][A-Za-z0-9_.]{1,30})"')
+_MAX_FIELDS = 80
+_PARTS = 10
 _CUTS = b"\x07\x20\x01\x81"
 
 
@@ -91,7 +95,31 @@ def _samples_of(api: Api | SocketApi) -> Iterator[Any]:
             yield value
 
 
+def _fields(api: str) -> list[str]:
+    """Words in quotes in the modules of an API: the fields that it looks for among them."""
+    module = import_module(type(next(one for one in APIS if one.name == api)).__module__)
+    used = {getattr(value, "__module__", "") for value in vars(module).values()}
+    names = sorted(name for name in {module.__name__, *used} if name.startswith("collector.llm"))
+    found = (_FIELD.findall(getsource(import_module(name))) for name in names)
+    return [*dict.fromkeys(word for words in found for word in words)][:_MAX_FIELDS]
+
+
+def _documents(api: str) -> Iterator[dict[str, Any]]:
+    """Objects that have every field, with values of several shapes."""
+    fields = _fields(api)
+    shapes: list[Any] = ["text", 3, ["a", {"type": "text", "text": "b"}], {"text": "b"}]
+    for value in shapes:
+        yield dict.fromkeys(fields, value)
+    size = max(1, len(fields) // _PARTS)
+    for at in range(0, len(fields), size):
+        part = fields[at : at + size]
+        inner: dict[str, Any] = dict.fromkeys(part, "text")
+        yield dict.fromkeys(part, inner)
+        yield {key: [inner] for key in part}
+
+
 def _requests(api: str) -> Iterator[bytes]:
+    yield from (packed(_json(one)) for one in _documents(api))
     for sample in _samples(api):
         for one in sample if isinstance(sample, list | tuple) else [sample]:
             if isinstance(one, dict):
@@ -100,6 +128,9 @@ def _requests(api: str) -> Iterator[bytes]:
 
 
 def _responses(api: str) -> Iterator[bytes]:
+    for one in _documents(api):
+        yield packed(_json(one), b"\x01\x00" + _CUTS)
+        yield packed(sse([one]), b"\x00\x00" + _CUTS)
     for sample in _samples(api):
         if isinstance(sample, bytes):
             for media in range(len(MEDIA_TYPES)):
@@ -317,6 +348,21 @@ def _web_sockets() -> Iterator[bytes]:
         yield packed(b"".join(deflated), bytes([agreed, 0]) + _CUTS)
 
 
+def _sockets_with_keys() -> Iterator[bytes]:
+    text = b'{"a": "%s b"}' % API_KEY
+    for choice in range(8):
+        mask = websockets.MASK if choice & 4 else b""
+        deflater = websockets.Deflater(takeover=choice % 4 != 2)
+        plain = websockets.frame(text, mask=mask) + websockets.frame(
+            text[:20], fin=False, mask=mask
+        )
+        plain += websockets.frame(API_KEY, 9, mask=mask) + websockets.frame(text[20:], 0, mask=mask)
+        packets = b"".join(deflater.frame(one, mask) for one in (text, b"{}", text * 2))
+        for cuts in (b"", b"\x19", b"\x30\x47\x18\x09"):
+            yield packed(plain, bytes([choice]) + cuts)
+            yield packed(packets, bytes([choice]) + cuts)
+
+
 _DOCUMENTS = [_json({"a": [1, {"b": ']}\\" ,'}], "c": None}), b"1.5e3", b'"x"', b"[]", b"true"]
 
 
@@ -429,6 +475,7 @@ _SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "http2_requests": lambda: _http2_messages(WRITE),
     "http2_responses": lambda: _http2_messages(READ),
     "websocket_frames": _web_sockets,
+    "websocket_redaction": _sockets_with_keys,
     "json_lines": lambda: _values(b"", b"\n", b"\r\n"),
     "json_array": lambda: _values(b"[", b",\n", b"]"),
     "json_sequence": lambda: _values(b"\x1e", b"\n\x1e", b"\n"),

@@ -46,13 +46,16 @@ TARGETS: dict[str, Target] = {
         f"response_{api.name}": Target(partial(of_llm.response, api), 8192, json=True)
         for api in APIS
     },
-    **{f"request_{api.name}": Target(partial(of_llm.request, api), json=True) for api in APIS},
+    **{
+        f"request_{api.name}": Target(partial(of_llm.request, api), 8192, json=True) for api in APIS
+    },
     "exchange": Target(of_exchanges.exchange, 8192, json=True),
     "socket_messages": Target(of_exchanges.socket_messages, json=True),
     "provider_requests": Target(of_exchanges.provider_requests, json=True),
     "connection": Target(of_captures.connection),
     "redaction": Target(of_captures.redaction),
     "http2_redaction": Target(of_captures.http2_redaction),
+    "websocket_redaction": Target(of_captures.websocket_redaction),
     "redacted_text": Target(of_captures.redacted_text),
     "client_hello": Target(of_streams.client_hello, 1024),
     "frames": Target(of_streams.frames_decoded),

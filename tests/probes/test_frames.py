@@ -198,3 +198,31 @@ def test_a_frame_that_is_not_whole_waits() -> None:
 def test_impossible_sizes_are_refused(size: int) -> None:
     with pytest.raises(ValueError, match="cannot have"):
         FrameSplitter().feed(size.to_bytes(4, "little") + b"\0" * 60)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "position", "data"),
+    [
+        (0, 4, 104, b"efgh"),
+        (0, 8, 108, b""),
+        (3, 5, 100, b"abc"),
+        (3, 8, 100, b"abc"),
+    ],
+)
+def test_a_blank_is_passed_over(start: int, end: int, position: int, data: bytes) -> None:
+    whole = plain_data(b"abcdefgh", position=100)
+    blank = frames.with_blank(whole, start, end)
+    assert len(blank) == len(whole)
+    event = frames.decode(blank)
+    assert isinstance(event, PlainData)
+    assert (event.position, event.data) == (position, data)
+
+
+def test_a_blank_in_a_frame_of_unusual_size() -> None:
+    whole = plain_data(b"x" * 100_000)
+    event = frames.decode(frames.with_blank(whole, 70_000, 80_000))
+    assert isinstance(event, PlainData)
+    assert len(event.data) <= 70_000
+    event = frames.decode(frames.with_blank(whole, 0, 80_000))
+    assert isinstance(event, PlainData)
+    assert event.data == b""

@@ -410,3 +410,13 @@ def test_a_control_frame_that_is_cut() -> None:
     assert under.feed(frame(b"hello", 9)[:4], 1) == []
     assert told(under.close(2)) == [Skipped(0, 4, "cut")]
     assert isinstance(reader().feed(frame(b"", 9), 1)[0], Control)
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+def test_a_compressed_message_that_ends_inside_a_block_is_none(takeover: bool) -> None:
+    deflater = Deflater(takeover)
+    payload = deflater.payload(b"".join(b"%d and " % (n * 7919 % 1000) for n in range(200)))
+    cut = frame(payload[: len(payload) // 2], rsv=4)
+    found = reader(True, takeover=takeover)
+    events = [*found.feed(cut, 0), *found.feed(deflater.frame(b"next"), 1)]
+    assert datas(events) == ["inflate", "after_loss" if takeover else b"next"]

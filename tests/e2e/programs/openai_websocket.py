@@ -1,7 +1,8 @@
 """Responses over one WebSocket: a chain of turns, parallel lanes, and a refusal. Prints what the
-SDK has accumulated of each response, one JSON line each."""
+SDK has accumulated of each response, one JSON line each. WORDS are said in each turn."""
 
 import json
+import os
 import sys
 
 from openai import OpenAI
@@ -37,7 +38,7 @@ with client.responses.connect(websocket_connection_options=options) as connectio
         connection.response.create(
             model="gpt-5-mini",
             instructions="Do as you are told.",
-            input=f"turn={TURNS[number % len(TURNS)]} {number}",
+            input=f"turn={TURNS[number % len(TURNS)]} {number}" + os.environ.get("WORDS", ""),
             tools=[TOOL],
             **named,
         )

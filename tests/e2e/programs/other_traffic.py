@@ -16,7 +16,7 @@ other = http.client.HTTPSConnection(url.hostname, url.port, context=ssl.create_d
 
 
 def request() -> None:
-    other.request("GET", "/v1/models")
+    other.request("GET", "/status")
     other.getresponse().read()
 
 
