@@ -58,10 +58,10 @@ class Recorded:
             )
             self.positions[direction] += len(part)
 
-    def reads(self) -> Iterator[bytes]:
+    def reads(self) -> list[bytes]:
         """The frames as the collector reads them from the probe."""
         stream = b"".join(self.frames)
-        return (stream[at : at + READ_BYTES] for at in range(0, len(stream), READ_BYTES))
+        return [stream[at : at + READ_BYTES] for at in range(0, len(stream), READ_BYTES)]
 
     def ask(self, body: bytes) -> None:
         """A request of Anthropic's API."""
@@ -244,14 +244,14 @@ CASES: dict[str, tuple[Callable[[], tuple[Recorded, int, int, int]], str]] = {
 }
 
 
-def run(recorded: Recorded, calls: int) -> None:
+def run(reads: list[bytes], calls: int) -> None:
     """All frames through redaction and every stage."""
     redactor = Redactor(b"salt of the benchmark, 32 bytes!", bodies=False)
     pipeline = Pipeline(_INFO, redactor.redact_text)
     splitter = FrameSplitter()
     ended: list[str] = []
     redact, feed = redactor.frame, pipeline.feed
-    for number, read in enumerate(recorded.reads()):
+    for number, read in enumerate(reads):
         for frame in splitter.feed(read):
             feed(redact(frame))
         if number % READS_PER_BATCH == 0:
@@ -267,18 +267,19 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.profile:
         recorded, calls, _, _ = CASES[arguments.profile][0]()
-        run(recorded, calls)
+        reads = recorded.reads()
+        run(reads, calls)
         profile = cProfile.Profile()
-        profile.runcall(run, recorded, calls)
+        profile.runcall(run, reads, calls)
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
         return
     print(f"{'case':<34}{'MB/s':>10}{'items/s':>12}{'µs/item':>10}")
     for make, label in CASES.values():
         recorded, calls, items, size_bytes = make()
-        best_s = float("inf")
+        reads, best_s = recorded.reads(), float("inf")
         for _ in range(ROUNDS):
             begin = time.process_time()
-            run(recorded, calls)
+            run(reads, calls)
             best_s = min(best_s, time.process_time() - begin)
         print(
             f"{label:<34}{size_bytes / best_s / 1e6:>10.1f}{items / best_s:>12,.0f}"

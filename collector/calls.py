@@ -23,7 +23,7 @@ from collector.http.events import Headers, header
 from collector.identity import Identity, identify
 from collector.llm.api import Api, ResponseDecoder
 from collector.llm.fields import parse_object, word
-from collector.llm.model import LlmRequest, LlmResponse, ToolResult
+from collector.llm.model import LlmRequest, LlmResponse, ToolResult, ToolResults
 from collector.llm.rate_limits import (
     RateLimit,
     limits_of,
@@ -292,7 +292,10 @@ class CallTracker:
         )
         self._calls[call_id] = call.row
         self._running[call_id] = (exchange, call)
-        for result in request.tool_results:
+        results = request.tool_results
+        if isinstance(results, ToolResults):  # the others were told when they were new
+            results = results.behind(call.messages.resent)
+        for result in results:
             self._answer(session_id, result, call_id, started_ns)
 
     def _session(

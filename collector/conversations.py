@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -70,12 +70,14 @@ class _Known:
 class MessageList:
     """A request's stored list: its leaf node, and the chain of its messages without the system
     prompt, which tells which conversation it continues. Of what the server remembered the chain
-    holds only the last links. `system` are the hashes of the system prompts, which lead."""
+    holds only the last links. `system` are the hashes of the system prompts, which lead. `resent`:
+    so many of the request's own messages led an earlier list."""
 
     leaf: str | None
     lineage: tuple[str, ...]
     length: int
     system: tuple[str, ...] = ()
+    resent: int = field(default=0, compare=False)
 
 
 class Conversations:
@@ -115,7 +117,7 @@ class Conversations:
         self._extend(links, begun, new, batch, begun.lineage[-1:])
         if not begun.lineage:
             self._sent.put(begun.leaf, texts, links)
-        return _listed(begun, links, begun.lineage)
+        return replace(_listed(begun, links, begun.lineage), resent=same)
 
     def extend(self, base: MessageList, output: Iterable[Json], batch: Batch) -> MessageList:
         """Append what the model answered."""

@@ -32,6 +32,7 @@ from probes.events import ProcessSeen, Source
 _MASKED = re.compile(rb"(?:\*|\[redacted:[0-9a-f]{8}\])+")
 _MARK_BYTES = 19
 _TAIL_LIMIT_BYTES = 16384
+_HEAD_END = b"\r\n\r\n"
 _HEAD_LIMIT_BYTES = 256 << 10
 
 
@@ -273,6 +274,15 @@ class Redactor:
             stream.tail = (held + data[-shapes.TAIL_BYTES :])[-shapes.TAIL_BYTES :]
             return data
         window = held + data if held else data
+        if not self._bodies:
+            end = window.find(_HEAD_END, window.rfind(b"HTTP/1."))
+            cut = shapes.CUT_START_LINE.match(window, window.rfind(b"\n") + 1)
+            if end >= 0 and cut is None:  # a body follows, which passes
+                stream.http1, stream.head_bytes = True, 0
+                stream.tail = window[-shapes.TAIL_BYTES :]
+                head = window[: end + len(_HEAD_END)]
+                spans = shapes.keys(head) + shapes.in_head(head)
+                return self._overwrite(window, spans, begin=len(held)) if spans else data
         spans, open_at = shapes.in_body(window)
         if in_head:
             stream.http1 = True

@@ -8,7 +8,7 @@ starts anywhere in a stream and takes wrong types for absent fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -16,7 +16,15 @@ from collector.http.events import RequestHead, ResponseHead
 from collector.llm.body import BodyDecoder, joined
 from collector.llm.endpoint import PostedTo
 from collector.llm.fields import count, dump, mapping, objects, parse_object, text, text_parts, word
-from collector.llm.model import Json, JsonObject, LlmRequest, ToolCall, ToolResult, Usage
+from collector.llm.model import (
+    Json,
+    JsonObject,
+    LlmRequest,
+    ToolCall,
+    ToolResult,
+    ToolResults,
+    Usage,
+)
 
 _PATH = re.compile(r"(?:^|/)v\d+/messages$")
 _TOOL_USE = ("tool_use", "server_tool_use", "mcp_tool_use")
@@ -99,7 +107,7 @@ def messages_request(body: bytes, model: str | None = None) -> LlmRequest | None
         messages=tuple(messages),
         tools=tuple(tools),
         params=params,
-        tool_results=tuple(_tool_results(messages)),
+        tool_results=ToolResults(messages, _tool_results),
     )
 
 
@@ -325,7 +333,7 @@ def _take_cache_control(root: Json, depth: int = 3) -> int:
     return taken
 
 
-def _tool_results(messages: list[Json]) -> list[ToolResult]:
+def _tool_results(messages: Sequence[Json]) -> list[ToolResult]:
     """Results in user messages. `is_error` is false when absent, as the API defines it."""
     found = []
     for message in messages:

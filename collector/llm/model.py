@@ -7,8 +7,9 @@ it is never replaced by zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 Json = Any
 JsonObject = dict[str, Any]
@@ -69,6 +70,42 @@ class ToolResult:
     match_id: str | None = None
 
 
+class ToolResults(Sequence[ToolResult]):
+    """The results in messages, read when they are asked for.
+
+    A history that is resent holds hundreds that were told before; `behind` reads only what comes
+    after so many messages. `read` finds the results in messages, each by itself.
+    """
+
+    __slots__ = ("_messages", "_read")
+
+    def __init__(
+        self, messages: Sequence[Json], read: Callable[[Sequence[Json]], Sequence[ToolResult]]
+    ) -> None:
+        self._messages = messages
+        self._read = read
+
+    def behind(self, count: int) -> Sequence[ToolResult]:
+        """Those behind the first `count` messages."""
+        return self._read(self._messages[count:])
+
+    def __len__(self) -> int:
+        return len(self.behind(0))
+
+    @overload
+    def __getitem__(self, index: int) -> ToolResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ToolResult]: ...
+    def __getitem__(self, index: int | slice) -> ToolResult | Sequence[ToolResult]:
+        return self.behind(0)[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
 @dataclass(frozen=True, slots=True)
 class LlmError:
     """`error_type` is the provider's word (`rate_limit_error`), else the HTTP status as text.
@@ -97,7 +134,7 @@ class LlmRequest:
     messages: tuple[Json, ...] = ()
     tools: tuple[Json, ...] = ()
     params: JsonObject = field(default_factory=dict)
-    tool_results: tuple[ToolResult, ...] = ()
+    tool_results: Sequence[ToolResult] = ()
     operation: str | None = None
     previous_response_id: str | None = None
     conversation_id: str | None = None

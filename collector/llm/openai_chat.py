@@ -8,6 +8,7 @@ cache counts, OpenRouter's and xAI's cost, tool calls without an index.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 from collector.http.events import RequestHead, ResponseHead
@@ -21,7 +22,15 @@ from collector.llm.fields import (
     text_parts,
     word,
 )
-from collector.llm.model import Json, JsonObject, LlmRequest, ToolCall, ToolResult, Usage
+from collector.llm.model import (
+    Json,
+    JsonObject,
+    LlmRequest,
+    ToolCall,
+    ToolResult,
+    ToolResults,
+    Usage,
+)
 from collector.llm.openai_usage import usage_of, usage_of_timings
 
 _PATH = re.compile(r"(?:^|/)chat/completions$")
@@ -76,7 +85,7 @@ class OpenAiChat(PostedTo):
             messages=tuple(messages),
             tools=tuple(tools) if type(tools) is list else (),
             params={key: value for key, value in request.items() if key not in ("model", "stream")},
-            tool_results=tuple(_tool_results(messages)),
+            tool_results=ToolResults(messages, _tool_results),
         )
 
     def response_decoder(
@@ -320,7 +329,7 @@ def _is_instruction(message: Json) -> bool:
     return type(message) is dict and message.get("role") in ("system", "developer")
 
 
-def _tool_results(messages: list[Json]) -> list[ToolResult]:
+def _tool_results(messages: Sequence[Json]) -> list[ToolResult]:
     return [
         ToolResult(tool_call_id, text_parts(message.get("content")), None)
         for message in messages

@@ -8,7 +8,7 @@ that a cut stream shows what it held; `*.done` events and the final response rep
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from collector.http.events import RequestHead, ResponseHead
@@ -22,6 +22,7 @@ from collector.llm.model import (
     LlmResponse,
     ToolCall,
     ToolResult,
+    ToolResults,
     Usage,
 )
 from collector.llm.openai_usage import usage_of
@@ -104,7 +105,7 @@ class OpenAiResponses(PostedTo):
             messages=tuple(messages),
             tools=tuple(tools) if type(tools) is list else (),
             params={key: value for key, value in request.items() if key not in ("model", "stream")},
-            tool_results=tuple(_tool_results(messages)),
+            tool_results=ToolResults(messages, _tool_results),
             previous_response_id=word(request, "previous_response_id"),
             conversation_id=word(request, "conversation")
             or word(mapping(request, "conversation"), "id"),
@@ -338,7 +339,7 @@ def _bound(
     return lambda event: method(event, shape)
 
 
-def _tool_results(messages: list[Json]) -> list[ToolResult]:
+def _tool_results(messages: Sequence[Json]) -> list[ToolResult]:
     """Outputs of calls among the input items, whatever the tool; the API has no error flag."""
     results = []
     for item in messages:

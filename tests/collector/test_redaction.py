@@ -498,3 +498,20 @@ def test_of_an_aws_signature_the_key_stays_countable() -> None:
         assert MARK.findall(value) == marks[-1]
     assert marks[0][0] == marks[1][0]
     assert marks[0][1] != marks[1][1]
+
+
+def test_without_bodies_heads_alone_are_searched() -> None:
+    redactor, position = Redactor(SALT, bodies=False), 0
+    one = b"POST /v1?key=abcdefgh HTTP/1.1\r\nx-api-key: %b\r\n\r\n" % API_KEY
+    body = b'{"text": "%b"}' % API_KEY
+    for data, kept in (
+        (one + body, True),
+        (body + b"\n" + one, False),
+        (one + body + b"\nPOST /v1?key=abcdefgh HT", False),
+        (b"TP/1.1\r\nauthorization: Bearer abcdefgh-abcdefgh\r\n\r\n" + body, True),
+    ):
+        masked = payload(redactor.frame(plain_data(data, position=position)))
+        position += len(data)
+        assert len(masked) == len(data)
+        assert b"abcdefgh" not in masked
+        assert masked.count(API_KEY) == (1 if kept else 0)

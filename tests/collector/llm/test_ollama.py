@@ -242,7 +242,7 @@ def made(*messages: dict[str, Any]) -> list[str | None]:
 
 
 def results(*messages: dict[str, Any]) -> tuple[ToolResult, ...]:
-    return parse(CHAT, {"model": "m", "messages": messages}).tool_results
+    return tuple(parse(CHAT, {"model": "m", "messages": messages}).tool_results)
 
 
 ASK = {"role": "user", "content": "go"}
