@@ -242,3 +242,11 @@ def test_several_captures_are_each_exchanged_alone(kept: Path, tmp_path: Path) -
     assert done.returncode == 1
     assert "is not a recording" in done.stderr
     assert INFO.capture_id in done.stdout
+
+
+def test_without_a_store_nothing_is_made(tmp_path: Path) -> None:
+    for arguments in (["c0ffee"], ["--all"]):
+        done = call("redecode", *arguments, "--db", tmp_path / "none.db", state=tmp_path)
+        assert done.returncode == 1
+        assert "no store at" in done.stderr
+    assert list(tmp_path.glob("none.db*")) == []

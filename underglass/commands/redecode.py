@@ -60,7 +60,7 @@ def command(
     path, state = store_path(db), state_directory()
     overrides = price_overrides(price_file(prices))
     privileges.drop(invoker())  # what is stored belongs to the user, also under sudo
-    if dry_run and not path.exists():
+    if not path.exists() and (dry_run or not any(Path(name).is_file() for name in captures)):
         raise StoreMissing(path)
     make_private(path.parent)
     salt = fingerprint_salt(state)
