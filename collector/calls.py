@@ -365,6 +365,7 @@ class CallTracker:
             self._undecoded("response_body", content.undecoded_bytes)
             intact = exchange.complete and not content.failed and not content.capped
             response = call.decoder.finish(intact)
+            self._undecoded("response_events", call.decoder.skipped_bytes)
             if not (exchange.lost_bytes or content.failed or content.capped):
                 usage, usage_source = completed(call.request, response)
                 response = replace(response, usage=usage)

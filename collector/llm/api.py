@@ -20,6 +20,10 @@ class ResponseDecoder(Protocol):
     def feed(self, data: bytes, ktime_ns: int) -> None:
         """Take decoded body bytes that arrived at `ktime_ns`."""
 
+    @property
+    def skipped_bytes(self) -> int:
+        """Decoded body bytes that said nothing: of events too long, damaged, or no JSON."""
+
     def snapshot(self) -> LlmResponse:
         """What is known so far; cheap enough to call a few times a second."""
 

@@ -67,6 +67,7 @@ class BodyDecoder(ABC):
         self._sniffed = False
         self._framing: Framing | None = None  # None: one JSON body, or not told yet
         self._event_name = ""  # of the event being read
+        self._unread_bytes = 0  # of events that are no JSON
         self._body = bytearray()
         self._kept_bytes = 0
         self._truncated = False
@@ -96,6 +97,11 @@ class BodyDecoder(ABC):
             if self._framing is not None:
                 self._read_stream(bytes(self._body))
                 self._body.clear()
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes of events that were too long, damaged, or no JSON."""
+        return self._unread_bytes + (self._framing.skipped_bytes if self._framing else 0)
 
     def snapshot(self) -> LlmResponse:
         """What is known so far. Tool calls appear when their arguments are whole."""
@@ -179,6 +185,8 @@ class BodyDecoder(ABC):
             except orjson.JSONDecodeError:
                 if raw.strip() == b"[DONE]":
                     self._ended = True
+                else:
+                    self._unread_bytes += len(raw)
                 continue
             if type(payload) is dict:
                 self._event_bytes = len(raw)

@@ -328,7 +328,15 @@ def test_compressed_bodies() -> None:
     )
     row = tracked.call()
     assert (row.status, row.request_model, row.output_tokens) == ("ok", "claude-sonnet-4-5", 17)
-    assert tracked.undecoded in ([], [("response_body", 0)])
+    assert all(length == 0 for _, length in tracked.undecoded)
+
+
+def test_events_that_are_no_json_are_counted() -> None:
+    tracked = Tracked().sends(ask([user("a")], stream=True))
+    strange = b"17\r\ndata: not JSON at all\n\n\r\n"
+    tracked.receives(streamed_answer(["done"]).replace(b"0\r\n\r\n", strange + b"0\r\n\r\n"))
+    assert tracked.call().status == "ok"
+    assert ("response_events", 15) in tracked.undecoded
 
 
 def test_a_coding_that_is_not_known_is_counted_and_does_not_stop_the_call() -> None:

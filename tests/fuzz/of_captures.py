@@ -24,6 +24,7 @@ from tests.fuzz.steps import Input, Step, both_directions, parsed, with_gaps
 OF_CALLS = (
     "request_body",
     "response_body",
+    "response_events",
     "socket_message",
 )  # undecoded bytes that are in exchanges too
 

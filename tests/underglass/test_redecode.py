@@ -30,7 +30,8 @@ from tests.frames import INFO
 
 UNDERGLASS = Path(sys.executable).with_name("underglass")
 PAUSING = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was ignored before
 from collector.{module} import {name} as place
 done = place.{method}
 def pause(*arguments, **named):
