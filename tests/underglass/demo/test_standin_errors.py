@@ -54,6 +54,7 @@ def test_rate_limit_is_met_once_and_then_granted(server: StandIn) -> None:
 
 
 def test_rate_limit_headers_have_each_providers_names(server: StandIn) -> None:
+    before = len(server.ledger())
     with pytest.raises(anthropic.RateLimitError) as refused:
         claude("rate-limit-always")
     headers = refused.value.response.headers
@@ -67,6 +68,7 @@ def test_rate_limit_headers_have_each_providers_names(server: StandIn) -> None:
     headers = refused_chat.value.response.headers
     assert headers["x-ratelimit-remaining-tokens"] == "12"
     assert headers["x-request-id"].startswith("req_")
+    assert [record.status for record in last(server, before, 2)] == [429, 429]
 
 
 @pytest.mark.parametrize(
