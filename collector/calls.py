@@ -24,19 +24,18 @@ from collector.identity import Identity, identify
 from collector.llm.api import Api, ResponseDecoder
 from collector.llm.fields import parse_object, word
 from collector.llm.model import LlmRequest, LlmResponse, ToolResult, ToolResults
-from collector.llm.rate_limits import (
-    RateLimit,
-    limits_of,
-    limits_of_event,
-    retry_after_s,
-    stored,
-)
+from collector.llm.rate_limits import all_limits, retry_after_s, stored
 from collector.llm.registry import match, match_body, match_socket, provider_of
 from collector.llm.token_estimate import ESTIMATED, OUTPUT_ESTIMATED, REPORTED, completed
 from collector.normalisation import arguments_hash, canonical_arguments, result_hash
 from collector.processes import ProcessTable
 from collector.redaction import TextRedactor
-from collector.request_headers import attempt_of, credential_of, idempotency_key_of
+from collector.request_headers import (
+    attempt_of,
+    credential_of,
+    idempotency_key_of,
+    initiator_of,
+)
 from collector.retries import Retries
 from collector.rows import Batch, CallRow, ToolCallRow
 from collector.sessions import Sessions
@@ -286,7 +285,7 @@ class CallTracker:
             capture_id=self._info.capture_id,
             operation=request.operation or call.api.operation,
             protocol=exchange.protocol,
-            initiator=_initiator(head.headers),
+            initiator=initiator_of(head.headers),
             attempt=attempt,
             service_tier=_asked_tier(request),
         )
@@ -422,7 +421,7 @@ class CallTracker:
             )
             if head
             else None,
-            rate_limits=stored(headers, _limits(headers, response, answered_s)),
+            rate_limits=stored(headers, all_limits(headers, response.limit_events, answered_s)),
             output_node=answered.leaf if response.output else None,
             chunk_ns=tuple(wall(at) - row.started_ns for at in response.chunk_ns),
         )
@@ -486,18 +485,6 @@ class CallTracker:
 
 def _first(headers: Headers, *names: str) -> str | None:
     return next((value for name in names if (value := header(headers, name))), None)
-
-
-def _initiator(headers: Headers) -> str | None:
-    """Who asked, as GitHub Copilot's clients say it: `user` or `agent`."""
-    said = header(headers, "x-initiator")
-    return said if said in ("user", "agent") else None
-
-
-def _limits(headers: Headers, response: LlmResponse, now_s: float) -> tuple[RateLimit, ...]:
-    """Those that the headers tell, and those of events."""
-    told = [limit for event in response.limit_events for limit in limits_of_event(event, now_s)]
-    return (*limits_of(headers, now_s), *told)
 
 
 def _asked_tier(request: LlmRequest) -> str | None:

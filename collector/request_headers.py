@@ -36,6 +36,12 @@ def attempt_of(headers: Headers) -> int | None:
     return int(attempt[1]) or None if attempt else None
 
 
+def initiator_of(headers: Headers) -> str | None:
+    """Who asked, as GitHub Copilot's clients say it: `user` or `agent`."""
+    said = header(headers, "x-initiator")
+    return said if said in ("user", "agent") else None
+
+
 def idempotency_key_of(headers: Headers) -> str | None:
     """The key by which a client says that two requests are the same one."""
     value = next((found for name in _IDEMPOTENCY if (found := header(headers, name))), None)

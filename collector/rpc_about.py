@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from collector import a2a
+from collector.rpc_pairs import SENT_BY_CLIENTS, SENT_BY_SERVERS
 
 MCP = "mcp"
 A2A = "a2a"
@@ -21,27 +22,8 @@ _MAX_ERROR_CHARACTERS = 4000
 _INT64 = range(-(2**63), 2**63)
 _META = "io.modelcontextprotocol/"
 
-# MCP, "Lifecycle", "Server features", "Client features", "Utilities", of all versions.
-_MCP_METHODS = frozenset(
-    {
-        "server/discover",
-        "subscriptions/listen",
-        "tools/list",
-        "tools/call",
-        "resources/list",
-        "resources/read",
-        "resources/subscribe",
-        "resources/unsubscribe",
-        "resources/templates/list",
-        "prompts/list",
-        "prompts/get",
-        "completion/complete",
-        "logging/setLevel",
-        "sampling/createMessage",
-        "elicitation/create",
-        "roots/list",
-    }
-)
+# Of MCP, of all versions; LSP, too, begins with `initialize`.
+_MCP_METHODS = (SENT_BY_CLIENTS | SENT_BY_SERVERS) - {"initialize", "initialized"}
 _MCP_BEGINS = "notifications/"
 _LSP_BEGINS = ("textDocument/", "workspace/", "window/", "$/", "client/")
 _LSP_INITIALIZE = ("processId", "rootUri", "rootPath", "workspaceFolders")

@@ -19,7 +19,7 @@ EARLY_RESPONSES = 1000
 DISORDER_NS = 1_000_000_000
 
 # Model Context Protocol, "Lifecycle", "Server features", "Client features"; LSP shares the first.
-_SENT_BY_CLIENTS = frozenset(
+SENT_BY_CLIENTS = frozenset(
     {
         "initialize",
         "initialized",
@@ -40,7 +40,7 @@ _SENT_BY_CLIENTS = frozenset(
         "logging/setLevel",
     }
 )
-_SENT_BY_SERVERS = frozenset(
+SENT_BY_SERVERS = frozenset(
     {
         "sampling/createMessage",
         "elicitation/create",
@@ -64,9 +64,9 @@ class Process(NamedTuple):
 
 def role_of_sender(method: str | None) -> str | None:
     """`client` or `server`, when only that one sends this method."""
-    if method in _SENT_BY_CLIENTS:
+    if method in SENT_BY_CLIENTS:
         return "client"
-    return "server" if method in _SENT_BY_SERVERS else None
+    return "server" if method in SENT_BY_SERVERS else None
 
 
 class Pair:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -78,6 +79,14 @@ def limits_of(headers: Headers, now_s: float) -> tuple[RateLimit, ...]:
         elif match := _CODEX.fullmatch(header):
             _note(found, f"codex_{match[1]}", match[2], value, now_s)
     return tuple(RateLimit(name, **fields) for name, fields in found.items())
+
+
+def all_limits(
+    headers: Headers, events: Iterable[JsonObject], now_s: float
+) -> tuple[RateLimit, ...]:
+    """Those that the headers of a response tell, and those that its events tell."""
+    told = [limit for event in events for limit in limits_of_event(event, now_s)]
+    return (*limits_of(headers, now_s), *told)
 
 
 def limits_of_event(event: JsonObject, now_s: float) -> tuple[RateLimit, ...]:
