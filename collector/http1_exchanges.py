@@ -43,7 +43,7 @@ Upgrade = Callable[[Exchange, str], Conversation | None]  # by the name in `Upgr
 
 
 class Http1Exchanges:
-    """Both directions of one connection. `unclaimed`: see `first_seen_late`."""
+    """Both directions of one connection; exchanges are numbered from `first_number`."""
 
     def __init__(
         self,
