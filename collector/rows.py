@@ -285,6 +285,96 @@ class CoverageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FileEventRow:
+    """What one process did to one path, equal events in a row as one.
+
+    Events are equal when all but the time are; any other event of that process on that path, or
+    `collector.file_events`' limit, ends the row. Written again as `count` grows.
+    """
+
+    file_event_id: str
+    capture_id: str
+    process_key: str
+    pid: int
+    first_ns: int
+    last_ns: int
+    count: int
+    operation: str  # open | unlink | rmdir | rename | mkdir | chmod | truncate | link | symlink
+    access: str | None  # of an open: read | write | read_write
+    path: str
+    new_path: str | None  # of rename and link the new name, of symlink that of the link
+    error: str | None  # ENOENT, EEXIST...; None: it succeeded
+    creates: bool = False  # O_CREAT
+    exclusive: bool = False  # O_EXCL
+    truncates: bool = False  # O_TRUNC
+    appends: bool = False  # O_APPEND
+    mode: int | None = None  # of chmod
+    size_bytes: int | None = None  # of truncate
+    device: int | None = None
+    inode: int | None = None
+    sensitive: str | None = None  # why the path is sensitive, see collector.sensitive
+    truncated: bool = False  # the path is not whole
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEventRow:
+    """connect(2) of one process to one address, equal events in a row as one."""
+
+    network_event_id: str
+    capture_id: str
+    process_key: str
+    pid: int
+    first_ns: int
+    last_ns: int
+    count: int
+    transport: str  # tcp | udp | unix
+    address: str
+    port: int | None
+    name: str | None  # host name by which it was reached; None: not known
+    name_source: str | None  # dns | tls | http: where the name was read
+    error: str | None  # ECONNREFUSED...; None: it succeeded or is under way
+
+
+@dataclass(frozen=True, slots=True)
+class PrivilegeChangeRow:
+    """A system call, or an exec, that changed or was to change what a process may do."""
+
+    privilege_change_id: str
+    capture_id: str
+    process_key: str
+    pid: int
+    at_ns: int
+    change: str  # exec | setuid | setgid | capset | unshare | setns | ptrace
+    error: str | None
+    uid: int
+    euid: int
+    capabilities: tuple[str, ...]  # effective, as capabilities(7) names them; all: ("all",)
+    detail: str | None  # namespaces of unshare and setns, request of ptrace
+    target_pid: int | None  # of ptrace
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSightingRow:
+    """Content of a sensitive file that was read, seen again in something that was sent."""
+
+    sighting_id: str
+    capture_id: str
+    path: str | None  # the sensitive file
+    sensitive: str  # why it is
+    read_process_key: str
+    read_ns: int
+    process_key: str  # who sent it
+    pid: int
+    sent_ns: int
+    call_id: str | None  # the LLM call that carried it; None: another exchange
+    host: str | None
+    url_path: str | None  # of an exchange that is no call, without its query
+    encoding: str  # plain | base64 | hex | percent
+    matched: int  # fingerprints of the file that were seen
+    known: int  # fingerprints of what was read of it
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureRow:
     """One run of a collector."""
 
@@ -315,6 +405,10 @@ class Batch:
     contents: list[ContentRow] = field(default_factory=list)
     nodes: list[MessageNodeRow] = field(default_factory=list)
     tool_sets: list[ToolSetRow] = field(default_factory=list)
+    file_events: list[FileEventRow] = field(default_factory=list)
+    network_events: list[NetworkEventRow] = field(default_factory=list)
+    privilege_changes: list[PrivilegeChangeRow] = field(default_factory=list)
+    content_sightings: list[ContentSightingRow] = field(default_factory=list)
     rpc_channels: list[RpcChannelRow] = field(default_factory=list)
     rpc_messages: list[RpcMessageRow] = field(default_factory=list)
     health: list[HealthRow] = field(default_factory=list)

@@ -177,6 +177,16 @@ TABLES = (
         content_columns=frozenset({"error_message"}),
     ),
     Table("processes", "process", rows.ProcessRow, ("process_key",)),
+    Table("file_events", "file_event", rows.FileEventRow, ("file_event_id",)),
+    Table("network_events", "network_event", rows.NetworkEventRow, ("network_event_id",)),
+    Table(
+        "privilege_changes",
+        "privilege_change",
+        rows.PrivilegeChangeRow,
+        ("privilege_change_id",),
+        OnKnownKey.KEEP,
+    ),
+    Table("content_sightings", "content_sighting", rows.ContentSightingRow, ("sighting_id",)),
     Table("rpc_channels", "rpc_channel", rows.RpcChannelRow, ("channel_id",)),
     Table(
         "rpc_messages",

@@ -226,6 +226,139 @@ class ProcessExited:
     signal: int | None
 
 
+class FileOperation(IntEnum):
+    """What a system call did, or tried to do, to the file that a path names."""
+
+    OPEN = 0
+    UNLINK = 1
+    RMDIR = 2
+    RENAME = 3
+    MKDIR = 4
+    CHMOD = 5
+    TRUNCATE = 6
+    LINK = 7
+    SYMLINK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FileTouched:
+    """A system call of a process in scope that named a file, with what it returned.
+
+    `result` is what the call returned: a descriptor, 0, or -errno. `flags` are open(2)'s, of
+    CHMOD the mode, of TRUNCATE the length. `path` is absolute: of an open that succeeded that
+    of the file itself, symbolic links followed; else the name that was given, below the working
+    directory or the directory that the call names. Where that directory is not known, the path
+    stands as it was given. `new_path`: of RENAME and LINK the new name, of SYMLINK the name of
+    the link (`path` is then what it points to, as given). `truncated`: a path is not whole.
+    """
+
+    ktime_ns: int
+    pid: int
+    start_ns: int
+    tid: int
+    operation: FileOperation
+    result: int
+    flags: int
+    path: str
+    new_path: str | None = None
+    device: int = 0  # of a file that was opened, in the kernel's encoding; 0: not known
+    inode: int = 0
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """connect(2) of a process in scope. `result`: 0 or -errno; -EINPROGRESS is usual.
+
+    `transport` is tcp, udp or unix; `address` in text, of unix the path (`@name` when abstract),
+    `port` 0 there. `inode` is the socket's, which `ConnectionKey.handle` may be, too.
+    """
+
+    ktime_ns: int
+    pid: int
+    start_ns: int
+    tid: int
+    fd: int
+    inode: int
+    result: int
+    transport: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class DnsAnswered:
+    """A datagram that a process in scope received from port 53: a DNS message (RFC 1035)."""
+
+    ktime_ns: int
+    pid: int
+    start_ns: int
+    data: bytes
+
+
+class CredentialChange(IntEnum):
+    """What changed, or was to change, what a process may do."""
+
+    EXEC = 0  # a program whose file is set-uid or has capabilities: told when they are gained
+    SETUID = 1  # setuid, setreuid, setresuid
+    SETGID = 2
+    CAPSET = 3
+    UNSHARE = 4
+    SETNS = 5
+    PTRACE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsChanged:
+    """A system call of a process in scope that changes privileges, with what it returned.
+
+    `uid`, `euid` and `capabilities` (the effective set, bits as in capabilities(7)) are those
+    after the call. `argument`: flags of UNSHARE, type of SETNS, request of PTRACE, else 0;
+    `target_pid`: whom PTRACE names.
+    """
+
+    ktime_ns: int
+    pid: int
+    start_ns: int
+    tid: int
+    change: CredentialChange
+    result: int
+    uid: int
+    euid: int
+    capabilities: int
+    argument: int = 0
+    target_pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What a process in scope read from a file whose name is listed as sensitive.
+
+    Never stored: redaction makes `ContentFingerprints` of it. `position` is where in the file
+    the read began (what was read through a mapping is not seen).
+    """
+
+    ktime_ns: int
+    pid: int
+    start_ns: int
+    device: int
+    inode: int
+    position: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFingerprints:
+    """Salted fingerprints of the lines and words that a process read from a sensitive file."""
+
+    ktime_ns: int
+    pid: int
+    start_ns: int
+    device: int
+    inode: int
+    fingerprints: tuple[int, ...]  # 64 bits each, in order, without repeats
+
+
 @dataclass(frozen=True, slots=True)
 class LibraryMapped:
     """A process in scope mapped a file executable: perhaps a TLS library. `device` is the kernel's
@@ -307,6 +440,12 @@ ProbeEvent = (
     | ProcessExecuted
     | ProcessPath
     | ProcessExited
+    | FileTouched
+    | Connected
+    | DnsAnswered
+    | CredentialsChanged
+    | FileContent
+    | ContentFingerprints
     | LibraryMapped
     | LibrarySeen
     | Counters

@@ -1,0 +1,79 @@
+-- What the processes of agents did: files, connections, privileges, and content of sensitive files
+-- that was seen again in what was sent.
+
+CREATE TABLE file_event (
+    file_event_id TEXT NOT NULL,
+    capture_id TEXT NOT NULL,
+    process_key TEXT NOT NULL,
+    pid BIGINT NOT NULL,
+    first_ns BIGINT NOT NULL,
+    last_ns BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    operation TEXT NOT NULL,
+    access TEXT,
+    path TEXT NOT NULL,
+    new_path TEXT,
+    error TEXT,
+    creates BOOLEAN NOT NULL,
+    exclusive BOOLEAN NOT NULL,
+    truncates BOOLEAN NOT NULL,
+    appends BOOLEAN NOT NULL,
+    mode BIGINT,
+    size_bytes BIGINT,
+    device BIGINT,
+    inode BIGINT,
+    sensitive TEXT,
+    truncated BOOLEAN NOT NULL
+);
+
+CREATE TABLE network_event (
+    network_event_id TEXT NOT NULL,
+    capture_id TEXT NOT NULL,
+    process_key TEXT NOT NULL,
+    pid BIGINT NOT NULL,
+    first_ns BIGINT NOT NULL,
+    last_ns BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    transport TEXT NOT NULL,
+    address TEXT NOT NULL,
+    port BIGINT,
+    name TEXT,
+    name_source TEXT,
+    error TEXT
+);
+
+CREATE TABLE privilege_change (
+    privilege_change_id TEXT NOT NULL,
+    capture_id TEXT NOT NULL,
+    process_key TEXT NOT NULL,
+    pid BIGINT NOT NULL,
+    at_ns BIGINT NOT NULL,
+    change TEXT NOT NULL,
+    error TEXT,
+    uid BIGINT NOT NULL,
+    euid BIGINT NOT NULL,
+    capabilities TEXT[] NOT NULL,
+    detail TEXT,
+    target_pid BIGINT
+);
+
+CREATE TABLE content_sighting (
+    sighting_id TEXT NOT NULL,
+    capture_id TEXT NOT NULL,
+    path TEXT,
+    sensitive TEXT NOT NULL,
+    read_process_key TEXT NOT NULL,
+    read_ns BIGINT NOT NULL,
+    process_key TEXT NOT NULL,
+    pid BIGINT NOT NULL,
+    sent_ns BIGINT NOT NULL,
+    call_id TEXT,
+    host TEXT,
+    url_path TEXT,
+    encoding TEXT NOT NULL,
+    matched BIGINT NOT NULL,
+    known BIGINT NOT NULL
+);
+
+-- Sessions of which rows were written since they were analysed.
+CREATE TABLE stale_session (session_id TEXT NOT NULL);
