@@ -5,7 +5,7 @@ UNDERGLASS = $(CURDIR)/.venv/bin/underglass
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AGENTS = $(or $(UNDERGLASS_AGENTS_DIR),$(CURDIR)/.venv/npm-agents)
 .DEFAULT_GOAL = help
-.PHONY: help setup setup-dev run test test-agents soak lint bench bench-stacks fuzz clean
+.PHONY: help setup setup-dev run test test-agents soak lint bench bench-stacks detectors fuzz clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,10 @@ bench-stacks: setup-dev ## Cost of capture per call, by TLS stack.
 
 bench: setup-dev ## Overhead of capture, as ratios within one run.
 	@$(SUDO) .venv/bin/python -m benchmarks.overhead
+
+detectors: setup-dev ## Recorded runs (../shared/data): detectors against labels, then replayed under probes.
+	@.venv/bin/python -m benchmarks.detectors
+	@$(SUDO) .venv/bin/python -m benchmarks.replay_runs
 
 fuzz: setup-dev ## Fuzz the decoders: make fuzz [DECODER="sse http*"] [SECONDS=1800]
 	@.venv/bin/pip install --quiet --disable-pip-version-check -r packaging/requirements-fuzz.lock

@@ -73,6 +73,16 @@ def plain(value: Any) -> Cell:
     return Cell(one_line(value if isinstance(value, str) else json_text(value)))
 
 
+def listed(values: Sequence[str] | None) -> Cell:
+    """Several names in one line."""
+    return plain(None if values is None else ", ".join(values) or "–")
+
+
+def how_many(values: Sequence[str] | None) -> Cell:
+    """How many there are."""
+    return count(None if values is None else len(values))
+
+
 def process(comm: str | None, pid: int | None) -> Cell:
     """A process as its short name and id."""
     return UNKNOWN if pid is None else Cell(one_line(f"{comm or ''} {pid}"))
@@ -224,6 +234,11 @@ def outcome(is_error: bool | None) -> Cell:
     return (
         UNKNOWN if is_error is None else Cell(*(("error", "bad") if is_error else ("ok", "good")))
     )
+
+
+def failure(error: str | None) -> Cell:
+    """Why something failed."""
+    return UNKNOWN if error is None else Cell(one_line(error), "bad")
 
 
 def exit_status(exit_code: int | None, signal: int | None) -> Cell:

@@ -267,6 +267,59 @@ PROCESSES = Table(
     newest="started_at",
 )  # fmt: skip
 
+FILES = Table(
+    "files",
+    "Files",
+    ("file_event_id",),
+    (
+        Column("last_at", "time", 8, "When it was last done, local time.", cells.clock),
+        Column("comm", "process", 14, "The process that did it.", cells.process,
+            max_width=24, fields=("comm", "pid"),
+        ),
+        Column(
+            "operation", "what", 10, "What was done; of an open what for.",
+            lambda operation, access: cells.plain(access or operation),
+            fields=("operation", "access"),
+        ),
+        Column(
+            "path", "path", 30, "The file; of a rename or link also the new name.",
+            lambda path, new_path: cells.plain(f"{path} -> {new_path}" if new_path else path),
+            max_width=110, fields=("path", "new_path"),
+        ),
+        Column("error", "error", 8, "Why it failed.", cells.failure, max_width=16),
+        _number("count", "times", 5, "How often in a row."),
+        Column("sensitive", "sensitive", 9, "Why the path is sensitive.", priority=2, max_width=20),
+        Column("creates", "creates", 7, "Whether an open was to create the file.", priority=5),
+        Column("session_id", "session", 10, "The session it belongs to.", priority=4),
+        Column("first_at", "first", 8, "When it was first done.", cells.clock, priority=6),
+        Column("file_event_id", "id", 16, "Identifies the row.", priority=9),
+    ),
+    newest="last_at",
+)  # fmt: skip
+
+CONNECTIONS = Table(
+    "connections",
+    "Connections",
+    ("network_event_id",),
+    (
+        Column("last_at", "time", 8, "When it last connected, local time.", cells.clock),
+        Column("comm", "process", 14, "The process that connected.", cells.process,
+            max_width=24, fields=("comm", "pid"),
+        ),
+        Column("name", "host", 20, "The host's name, where it is known.", max_width=44),
+        Column("address", "address", 15, "Where it connected to.", max_width=44),
+        _number("port", "port", 5, "The port.", cells.plain),
+        Column("transport", "over", 4, "tcp, udp or unix."),
+        Column("error", "error", 8, "Why it failed.", cells.failure, max_width=16),
+        _number("count", "times", 5, "How often in a row."),
+        Column("name_source", "by", 4, "Where the name was read: dns, tls or http.", priority=3),
+        Column("session_id", "session", 10, "The session it belongs to.", priority=4),
+        Column("first_at", "first", 8, "When it first connected.", cells.clock, priority=6),
+        Column("network_event_id", "id", 16, "Identifies the row.", priority=9),
+    ),
+    newest="last_at",
+)  # fmt: skip
+
 RPC = Table(
     "rpc",
     "RPC",
@@ -368,6 +421,33 @@ REQUESTS = Table(
     newest="started_at",
 )  # fmt: skip
 
+AGENTS = Table(
+    "agents",
+    "Agents",
+    ("agent", "agent_version", "executable", "build_id", "uid"),
+    (
+        Column("agent", "agent", 14, "The client.", max_width=24),
+        Column("agent_version", "version", 10, "As it says.", max_width=20),
+        _number("sessions", "sessions", 8, "Sessions that it took part in."),
+        _number("calls", "calls", 8, "LLM calls that it made."),
+        Column(
+            "models", "models", 18, "Models that answered.", cells.listed, priority=2, max_width=40
+        ),
+        Column("last_seen_at", "last seen", 12, "End of its last call.", cells.day_and_clock),
+        Column("executable", "program", 18, "Its program.", priority=2, max_width=48),
+        _number("uid", "uid", 5, "User that it ran as.", cells.plain, 3),
+        _number(
+            "system_prompts", "prompts", 7, "Different system prompts.", cells.how_many, 4,
+        ),
+        _number("tool_sets", "tool sets", 9, "Different sets of tools.", cells.how_many, 4),
+        Column(
+            "first_seen_at", "first seen", 12, "Its first call.", cells.day_and_clock, priority=5
+        ),
+        Column("build_id", "build id", 12, "Of its program.", priority=6, max_width=40),
+    ),
+    has_session=False,
+)  # fmt: skip
+
 HEALTH = Table(
     "health",
     "Health",
@@ -417,6 +497,6 @@ TABLES = {
     table.name: table
     for table in (
         *(SESSIONS, CALLS, TOOLS, RPC, RPC_CALLS, REQUESTS),
-        *(FINDINGS, PROCESSES, HEALTH, COVERAGE),
+        *(FINDINGS, AGENTS, PROCESSES, FILES, CONNECTIONS, HEALTH, COVERAGE),
     )
 }

@@ -128,3 +128,21 @@ class FootprintRow:
     sensitive: str | None
     asked: bool | None  # did a tool call cause it? None: not known
     detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """One program of one agent that made calls of one session. Fingerprints are hashes."""
+
+    session_id: str
+    agent: str  # as it was recognised; empty: it was not
+    agent_version: str | None
+    executable: str  # path; empty: not known
+    build_id: str | None
+    uid: int | None
+    system_prompt: str | None
+    tool_set: str | None
+    models: tuple[str, ...]
+    calls: int
+    first_ns: int
+    last_ns: int

@@ -21,6 +21,9 @@ _PREFIX = re.compile(r"\s*(?:(?:\w+=\S*|sudo|time|then|do|else)\s+)*")
 _WAIT = re.compile(
     r"(?:sleep|wait|inotifywait|gh run watch|docker wait|kubectl (?:wait|rollout))\b"
 )
+_WAIT_WORD = re.compile(r"sleep|wait|watch|rollout")
+_EDIT_WORD = re.compile(r">>|\b(?:sed|perl|patch|apply_patch|ed|ex|tee|git)\b")
+_MAX_EMPTY_CHARS = 40  # of arguments that hold nothing but an empty command
 _EDIT = re.compile(
     r"sed\s+(?:-\S+\s+)*(?:-[a-zA-Z]*i|--in-place)|perl\s+(?:-\S+\s+)*-[a-zA-Z]*i"
     r"|(?:patch|apply_patch|ed|ex)\b|tee\s+(?:-a|--append)\b"
@@ -56,19 +59,22 @@ def shell_command(step: ToolStep) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def waits(step: ToolStep) -> bool:
+def waits(step: ToolStep) -> bool | None:
     """Does the step wait or poll: a wait tool, `sleep`, an empty command, empty input?
 
-    Where the arguments were not kept, any call of a shell may be one, and counts as one.
+    None: not known, a call of a shell whose arguments were not kept.
     """
     known = markers()
     if known.is_tool("wait", step.name):
         return True
     if step.arguments is None:
-        return known.is_tool("shell", step.name) or known.is_tool("stdin", step.name)
+        may_wait = known.is_tool("shell", step.name) or known.is_tool("stdin", step.name)
+        return None if may_wait else False
     if known.is_tool("stdin", step.name):
         value = _parse(step.arguments)
         return isinstance(value, dict) and not str(value.get("chars") or "")
+    if len(step.arguments) > _MAX_EMPTY_CHARS and not _WAIT_WORD.search(step.arguments):
+        return False
     command = shell_command(step)
     if command is None:
         return False
@@ -84,6 +90,8 @@ def edits(step: ToolStep) -> bool:
         value = _parse(step.arguments or "")
         subcommand = value.get("command") if isinstance(value, dict) else None
         edit = subcommand not in _READ_SUBCOMMANDS
+    elif step.arguments is None or not _EDIT_WORD.search(step.arguments):
+        return False
     else:
         command = shell_command(step)
         edit = command is not None and _edits_by_shell(command)

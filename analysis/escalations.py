@@ -1,18 +1,33 @@
-"""Where an agent met a human, a rule or another agent, and where it gained privileges.
+"""Where an agent met a human, a rule or another agent, and where it gained strength or privileges.
 
-In: tool steps, user turns and processes. Out: findings whose kind is one of the classes below;
-one per tool call, interrupting turn or process. Classes are read off the wire by `markers.toml`:
-a silently approved call leaves nothing to read and is not found. `privilege_escalation` comes
-from `analysis.privileges`.
+In: tool steps, user turns, calls, processes and changes of credentials. Out: findings whose kind
+is one of the classes below; one per tool call, interrupting turn, stronger model or chain of
+processes. Classes are read off the wire by `markers.toml`: a silently approved call leaves
+nothing to read and is not found (see `analysis.aftermath.approval_delays`).
+`privilege_escalation` comes from `analysis.privileges`, `model_escalation` from
+`analysis.model_escalations`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from analysis.aftermath import Aftermath, approval_delays
+from analysis.derived import ToolActionRow
 from analysis.markers import Marker, markers
+from analysis.model_escalations import model_escalations
 from analysis.privileges import privilege_escalations
-from analysis.steps import Evidence, Finding, ProcessStep, Severity, ToolStep, UserTurn
+from analysis.steps import (
+    CallStep,
+    Evidence,
+    Finding,
+    ProcessStep,
+    SessionSteps,
+    Severity,
+    ToolStep,
+    UserTurn,
+)
 
 HUMAN_ESCALATION_CLASSES = frozenset(
     {"human_denied", "human_asked", "plan_approved", "plan_rejected", "handoff_human"}
@@ -30,10 +45,34 @@ _CLASSES: dict[str, tuple[Severity, str]] = {
     "handoff_agent": ("info", "The agent handed over to another agent through {tool}"),
     "handoff_human": ("warning", "The agent handed over to a human through {tool}"),
 }
-ESCALATION_KINDS = frozenset(_CLASSES) | {"privilege_escalation"}
+ESCALATION_KINDS = frozenset(_CLASSES) | {"model_escalation", "privilege_escalation"}
 
 _NOTE_CHARS = 200
 _INTERRUPTED = "A human interrupted the agent"
+
+
+def session_escalations(
+    steps: SessionSteps, actions: Sequence[ToolActionRow] = ()
+) -> list[Finding]:
+    """Every escalation of one session, or of a family taken together, by time.
+
+    `actions`, where they are known, add to a finding how long its tool call waited before it ran.
+    Processes of other sessions in the same tree are told of in these.
+    """
+    own = {steps.session.session_id, *(call.session_id for call in steps.calls)}
+    privileges = (
+        finding
+        for finding in privilege_escalations(steps.processes, steps.privileges)
+        if finding.session_id in own
+    )
+    delays = approval_delays(steps.tools, actions)
+    return _by_time(
+        [
+            *_of_conversation(steps.tools, steps.turns, steps.calls, delays),
+            *model_escalations(steps.calls),
+            *privileges,
+        ]
+    )
 
 
 def escalations(
@@ -41,27 +80,58 @@ def escalations(
     turns: Iterable[UserTurn] = (),
     processes: Iterable[ProcessStep] = (),
 ) -> list[Finding]:
-    """Every escalation, by session and time (those of unknown time first)."""
+    """Every escalation of any number of sessions, by session and time (unknown times first)."""
+    tools: dict[str, list[ToolStep]] = {}
+    said: dict[str, list[UserTurn]] = {}
+    for step in steps:
+        tools.setdefault(step.session_id, []).append(step)
+    for turn in turns:
+        said.setdefault(turn.session_id, []).append(turn)
+    found = [
+        finding
+        for session_id in {**tools, **said}
+        for finding in _of_conversation(tools.get(session_id, ()), said.get(session_id, ()))
+    ]
+    return _by_time([*found, *privilege_escalations(processes)])
+
+
+def _by_time(found: list[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda f: (f.session_id or "", f.first_at_ns or 0))
+
+
+def _of_conversation(
+    steps: Sequence[ToolStep],
+    turns: Sequence[UserTurn],
+    calls: Sequence[CallStep] = (),
+    delays: Mapping[tuple[str, str], int] | None = None,
+) -> list[Finding]:
+    after = Aftermath(steps, turns, calls)
     found: dict[tuple[str, str], Finding] = {}  # some servers number tool calls anew in each call
     denying_calls: set[str] = set()  # requests that already carry a human's refusal
     for step in steps:
         finding = tool_escalation(step)
         if finding is None:
             continue
-        found.setdefault((step.call_id, step.tool_call_id), finding)
+        key = (step.call_id, step.tool_call_id)
+        if key not in found:
+            delay_ns = (delays or {}).get(key)
+            found[key] = _followed(finding, _delay(step, delay_ns), after.of_step(step))
         if finding.kind in ("human_denied", "plan_rejected") and step.result_call_id:
             denying_calls.add(step.result_call_id)
     interrupts = [
-        interruption
+        _followed(interruption, after.of_turn(turn))
         for turn in turns
         if turn.call_id not in denying_calls and (interruption := turn_escalation(turn))
     ]
-    everything = [*found.values(), *interrupts, *privilege_escalations(processes)]
-    return sorted(everything, key=lambda f: (f.session_id or "", f.first_at_ns or 0))
+    return [*found.values(), *interrupts]
 
 
 def tool_escalation(step: ToolStep) -> Finding | None:
-    """The escalation that one tool call is, by its result or else by its name."""
+    """The escalation that one tool call is, by its result or else by its name.
+
+    `waited_ms` is from the model's request to the request that carried the result: where one
+    answer made many tool calls, the client may have held this result for the others.
+    """
     marker: Marker | None = None
     if step.result is not None:
         marker = markers().in_result(step.result, step.name)
@@ -71,6 +141,7 @@ def tool_escalation(step: ToolStep) -> Finding | None:
         return None
     severity, title = _CLASSES[marker.kind]
     last_ns = step.requested_ns if step.result_ns is None else step.result_ns
+    waited_ns = None if step.result_ns is None else max(0, step.result_ns - step.requested_ns)
     return Finding(
         kind=marker.kind,
         session_id=step.session_id,
@@ -78,7 +149,10 @@ def tool_escalation(step: ToolStep) -> Finding | None:
         first_at_ns=step.requested_ns,
         last_at_ns=last_ns,
         title=title.format(tool=step.name),
-        evidence=(Evidence("tool", step.tool_call_id, _note(step, marker)),),
+        evidence=(
+            Evidence("tool", step.tool_call_id, _note(step, marker, waited_ns), step.requested_ns),
+        ),
+        waited_ms=None if waited_ns is None else waited_ns / 1e6,
     )
 
 
@@ -94,15 +168,26 @@ def turn_escalation(turn: UserTurn) -> Finding | None:
         first_at_ns=turn.at_ns,
         last_at_ns=turn.at_ns,
         title=_INTERRUPTED,
-        evidence=(Evidence("call", turn.call_id, _one_line(turn.text)),),
+        evidence=(Evidence("call", turn.call_id, _one_line(turn.text), turn.at_ns),),
     )
 
 
-def _note(step: ToolStep, marker: Marker) -> str:
+def _followed(finding: Finding, *more: Evidence | None) -> Finding:
+    known = tuple(evidence for evidence in more if evidence is not None)
+    return replace(finding, evidence=(*finding.evidence, *known)) if known else finding
+
+
+def _delay(step: ToolStep, delay_ns: int | None) -> Evidence | None:
+    if delay_ns is None:
+        return None
+    note = f"its program started {delay_ns / 1e9:.1f} s after the request"
+    return Evidence("tool", step.tool_call_id, note, step.requested_ns + delay_ns)
+
+
+def _note(step: ToolStep, marker: Marker, waited_ns: int | None) -> str:
     parts = [f"{step.name} ({marker.client} marker)"]
-    if step.result_ns is not None:
-        waited_s = (step.result_ns - step.requested_ns) / 1e9
-        parts.append(f"{waited_s:.1f} s from request to result")
+    if waited_ns is not None:
+        parts.append(f"{waited_ns / 1e9:.1f} s from request to result")
     if step.result is None:
         parts.append("no result seen")
     else:

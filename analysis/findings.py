@@ -1,24 +1,28 @@
-"""Everything that the detectors find in a store.
+"""Everything that analysis has found in a store.
 
 In: a `Reader` of the store. Out: findings in order of time, for the CLI, the TUI and the
-exporters, and the same as JSON-ready records. Maps rows to steps; each detector is a module of
-its own.
+exporters, and the same as JSON-ready records. `analysis.analyst` has put them there.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
-from analysis.escalations import ESCALATION_KINDS, escalations
-from analysis.loops import LOOP_KINDS, loops
+import orjson
+
+from analysis.escalations import ESCALATION_KINDS
+from analysis.loops import LOOP_KINDS
 from analysis.reading import Reader, query
-from analysis.result import Record, ResultSet, rfc3339
-from analysis.steps import CallStep, Evidence, Finding, ProcessStep, ToolStep
-from analysis.turns import MessageLink, user_turns
+from analysis.result import Record, rfc3339
+from analysis.steps import Evidence, Finding
 from collector.store_errors import QueryFailed
 
 __all__ = [
+    "ALL_KINDS",
+    "CONFLICT_KINDS",
+    "CONTEXT_KINDS",
     "ESCALATION_KINDS",
     "LOOP_KINDS",
     "Evidence",
@@ -27,6 +31,21 @@ __all__ = [
     "findings",
 ]
 
+RUNAWAY_KINDS = frozenset({"runaway_steps", "runaway_time", "runaway_cost", "work_after_done"})
+CONFLICT_KINDS = frozenset({"write_conflict", "overwritten_work", "duplicate_work", "lock_wait"})
+SAID_AND_DID_KINDS = frozenset({"unasked_action", "no_effect"})
+FOOTPRINT_KINDS = frozenset({"sensitive_read", "leak", "injection"})
+CONTEXT_KINDS = frozenset({"compaction", "reread", "lost_context"})
+ALL_KINDS = (
+    LOOP_KINDS
+    | RUNAWAY_KINDS
+    | ESCALATION_KINDS
+    | CONFLICT_KINDS
+    | SAID_AND_DID_KINDS
+    | FOOTPRINT_KINDS
+    | CONTEXT_KINDS
+)
+_EVIDENCE = 6  # its place among the fields of a Finding
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -35,33 +54,21 @@ def findings(
     *,
     since_ns: int | None = None,
     session: str | None = None,
-    kinds: Collection[str] = LOOP_KINDS | ESCALATION_KINDS,
+    kinds: Collection[str] = ALL_KINDS,
 ) -> list[Finding]:
     """Findings of the kinds, of one session or of all, by time (unknown times first).
 
-    With `since_ns`, those that went on at or after it; what came before still counts towards
-    them. A detector runs only when one of its kinds is asked for. Raises `QueryFailed`, also when
-    the store holds more than one query may return, rather than to leave findings out.
+    With `since_ns`, those that went on at or after it. Raises `QueryFailed`, also when there are
+    more than one query may return, rather than to leave some out.
     """
-    steps = [ToolStep(*row) for row in _rows(reader, "tool_steps", session)]
-    calls = [(CallStep(*row[:-1]), row[-1]) for row in _rows(reader, "call_steps", session)]
-    links = [MessageLink(*row) for row in _rows(reader, "message_nodes", session)]
-    turns = user_turns(calls, links)
-    found: list[Finding] = []
-    if not LOOP_KINDS.isdisjoint(kinds):
-        found += loops(steps, turns, [call for call, _ in calls])
-    if not ESCALATION_KINDS.isdisjoint(kinds):
-        found += escalations(steps, turns, _processes(reader))
-    return sorted(
-        (
-            finding
-            for finding in found
-            if finding.kind in kinds
-            and session in (None, finding.session_id)
-            and (since_ns is None or (finding.last_at_ns or 0) >= since_ns)
-        ),
-        key=lambda finding: finding.first_at_ns or 0,
-    )
+    asked = {"kinds": sorted(kinds), "session": session, "since_ns": since_ns}
+    rows = reader.rows(query("findings"), asked)
+    if rows.truncated:
+        raise QueryFailed(
+            f"the store holds more than {len(rows)} findings",
+            hint="narrow to one session, or to a time",
+        )
+    return [_finding(row) for row in rows]
 
 
 def finding_records(found: Iterable[Finding]) -> list[Record]:
@@ -76,34 +83,27 @@ def finding_records(found: Iterable[Finding]) -> list[Record]:
             "title": finding.title,
             "count": finding.count,
             "wasted_tokens": finding.wasted_tokens,
+            "wasted_usd": finding.wasted_usd,
+            "waited_ms": finding.waited_ms,
             "evidence": [
-                {"kind": each.kind, "id": each.id, "note": each.note} for each in finding.evidence
+                {
+                    "kind": each.kind,
+                    "id": each.id,
+                    "note": each.note,
+                    "at": _moment(each.at_ns),
+                    "pid": each.pid,
+                }
+                for each in finding.evidence
             ],
         }
         for finding in found
     ]
 
 
-def _processes(reader: Reader) -> list[ProcessStep]:
-    return [
-        ProcessStep(key, pid, ppid, tuple(argv), exe, uid, started_ns, session_id)
-        for key, pid, ppid, argv, exe, uid, started_ns, session_id in _whole(
-            reader.rows(query("process_steps"))
-        )
-    ]
-
-
-def _rows(reader: Reader, name: str, session: str | None) -> ResultSet:
-    return _whole(reader.rows(query(name), {"session": session}))
-
-
-def _whole(result: ResultSet) -> ResultSet:
-    if result.truncated:
-        raise QueryFailed(
-            f"the store holds more than {len(result)} rows of one kind",
-            hint="narrow to one session",
-        )
-    return result
+def _finding(row: Sequence[Any]) -> Finding:
+    values = list(row)
+    values[_EVIDENCE] = tuple(Evidence(**each) for each in orjson.loads(values[_EVIDENCE]))
+    return Finding(*values)
 
 
 def _moment(time_ns: int | None) -> str | None:

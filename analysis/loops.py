@@ -1,233 +1,99 @@
 """Agents that go round in circles: the same calls with the same results.
 
-In: tool steps and user turns of a session, in order. Out: findings of the kinds
-`repeat` (one call again and again), `cycle` (two to five calls in turn), `error_repeat` (either,
-when every result is an error) and `agent_detected` (the agent's own detector spoke).
-
-Two steps are the same when tool, canonical arguments and normalised result are the same. A step
-without a result is the same as no other. What waits is given more patience; a user's message and
-a file edit that succeeded begin anew.
+In: tool steps, user turns and calls of sessions, or a plain list of calls. Out: findings of the
+kinds `repeat`, `cycle`, `error_repeat`, `polling` and `agent_detected`, see
+`analysis.loop_detector`. Other ways of going nowhere have modules of their own: `text_chants`,
+`spirals`, `progress` and `runaways`.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import dataclasses
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from itertools import pairwise
+from typing import Any
 
-from analysis.effects import edits, fails, waits
-from analysis.markers import Marker, markers
-from analysis.steps import CallStep, Evidence, Finding, Severity, ToolStep, UserTurn
+from analysis.loop_detector import (
+    CRITICAL_REPEATS,
+    MAX_PERIOD,
+    MAX_POLLS,
+    MIN_REPEATS,
+    LoopDetector,
+)
+from analysis.steps import CallStep, Finding, ToolStep, UserTurn, tool_step
 
-MIN_REPEATS = 3
-MAX_PERIOD = 5
-MAX_POLLS = 10
-"""Waits may repeat this often with the same result."""
-CRITICAL_REPEATS = 10
-MAX_EVIDENCE_STEPS = 30
-LOOP_KINDS = frozenset({"repeat", "cycle", "error_repeat", "agent_detected"})
+__all__ = [
+    "CRITICAL_REPEATS",
+    "LOOP_KINDS",
+    "MAX_PERIOD",
+    "MAX_POLLS",
+    "MIN_REPEATS",
+    "LoopDetector",
+    "exact_repeats",
+    "find_loops",
+    "in_order",
+    "loops",
+]
 
-_Key = tuple[str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What the detector remembers of a step; holds no text."""
-
-    key: _Key | None  # None: the same as no other
-    tool_call_id: str
-    call_id: str
-    name: str
-    at_ns: int
-    waits: bool
-    fails: bool
-
-
-@dataclass(slots=True)
-class _Run:
-    """A maximal stretch of steps that repeats with a period; `start` counts a session's steps."""
-
-    start: int
-    period: int
-    length: int
-    names: tuple[str, ...]
-    first_ns: int
-    last_ns: int
-    fails: bool = True
-    evidence: list[Evidence] = field(default_factory=list)
-    call_ids: list[str] = field(default_factory=list)  # distinct, in order; of the first round
-    last_call_id: str | None = None
-    wasted_tokens: int | None = 0
-
-
-class LoopDetector:
-    """Finds the loops of one session, step by step; memory grows only with its findings.
-
-    `tokens` maps call ids to what each call used; it may fill up while the detector runs.
-    """
-
-    def __init__(self, session_id: str, tokens: Mapping[str, int | None] | None = None) -> None:
-        self._session_id = session_id
-        self._tokens = tokens if tokens is not None else {}
-        self._recent: deque[_Entry] = deque(maxlen=MAX_PERIOD * (MAX_POLLS + 1))
-        self._matched = [0] * (MAX_PERIOD + 1)  # by period: steps that equal the one before it
-        self._steps = 0
-        self._runs: list[tuple[_Run, Finding]] = []
-        self._warnings: dict[str, Finding] = {}
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """All findings so far, by the time of their first step."""
-        found = [finding for _, finding in self._runs]
-        return tuple(sorted([*found, *self._warnings.values()], key=lambda f: f.first_at_ns or 0))
-
-    def feed(self, step: ToolStep | UserTurn) -> Finding | None:
-        """Take the next step once its result is known; the loop that it opens or lengthens."""
-        if isinstance(step, UserTurn):
-            marker = markers().in_user_text(step.text)
-            if marker is not None and marker.kind == "agent_detected":
-                return self._warn(marker, Evidence("call", step.call_id, "user text"), step.at_ns)
-            self._begin_anew()
-            return None
-        marker = None if step.result is None else markers().in_result(step.result, step.name)
-        if marker is not None and marker.kind == "agent_detected":
-            evidence = Evidence("tool", step.tool_call_id, step.name)
-            warning = self._warn(marker, evidence, step.result_ns or step.requested_ns)
-            return self._compare(step) or warning
-        return self._compare(step)
-
-    def _compare(self, step: ToolStep) -> Finding | None:
-        if edits(step):
-            self._begin_anew()
-            return None
-        entry = _entry(step)
-        last = self._recent[-1] if self._recent else None
-        if last and entry.key and (last.key, last.call_id) == (entry.key, entry.call_id):
-            return None  # one response asked twice for the same: not a second round
-        for period in range(1, MAX_PERIOD + 1):
-            same = (
-                entry.key is not None
-                and len(self._recent) >= period
-                and self._recent[-period].key == entry.key
-            )
-            self._matched[period] = self._matched[period] + 1 if same else 0
-        self._recent.append(entry)
-        self._steps += 1
-        return self._grow()
-
-    def _grow(self) -> Finding | None:
-        period = self._longest_period()
-        if period is None:
-            return None
-        length = self._matched[period] + period
-        start = self._steps - length
-        run = self._runs[-1][0] if self._runs else None
-        if run is not None and (run.start, run.period) == (start, period):
-            self._runs.pop()
-            new = 1
-        else:
-            while self._runs and self._runs[-1][0].start >= start:
-                self._runs.pop()  # a part of this longer run
-            new = min(length, len(self._recent))
-            first = self._recent[-new]
-            names = tuple(
-                entry.name for entry in islice(self._recent, len(self._recent) - period, None)
-            )
-            run = _Run(start, period, length - new, names, first.at_ns, first.at_ns)
-        for entry in islice(self._recent, len(self._recent) - new, None):
-            self._extend(run, entry)
-        finding = self._finding(run)
-        self._runs.append((run, finding))
-        return finding
-
-    def _longest_period(self) -> int | None:
-        """The period of the longest run that is long enough; the shortest of equals."""
-        best, best_length = None, 0
-        for period in range(1, MAX_PERIOD + 1):
-            length = self._matched[period] + period
-            if length < MIN_REPEATS * period or length <= best_length:
-                continue
-            cycle = islice(reversed(self._recent), period)
-            if any(entry.waits for entry in cycle) and length <= MAX_POLLS * period:
-                continue
-            best, best_length = period, length
-        return best
-
-    def _extend(self, run: _Run, entry: _Entry) -> None:
-        if run.length < run.period:
-            run.call_ids.append(entry.call_id)
-        elif entry.call_id != run.last_call_id and entry.call_id not in run.call_ids:
-            used = self._tokens.get(entry.call_id)
-            known = run.wasted_tokens is not None and used is not None
-            run.wasted_tokens = (run.wasted_tokens or 0) + (used or 0) if known else None
-        if run.length < MAX_EVIDENCE_STEPS:
-            if entry.call_id != run.last_call_id:
-                run.evidence.append(Evidence("call", entry.call_id, f"asked for {entry.name}"))
-            note = f"{entry.name}, round {run.length // run.period + 1}"
-            run.evidence.append(Evidence("tool", entry.tool_call_id, note))
-        run.last_ns = entry.at_ns
-        run.fails = run.fails and entry.fails
-        run.last_call_id = entry.call_id
-        run.length += 1
-
-    def _finding(self, run: _Run) -> Finding:
-        count = run.length // run.period
-        names = run.names
-        what = "the same error" if run.fails else "the same result"
-        if run.period == 1:
-            kind, title = "repeat", f"{names[0]} was called {count} times in a row with {what}"
-        else:
-            kind = "cycle"
-            title = f"{len(names)} calls ({', '.join(names)}) came round {count} times with {what}s"
-        severity: Severity = "critical" if count >= CRITICAL_REPEATS else "warning"
-        return Finding(
-            kind="error_repeat" if run.fails else kind,
-            session_id=self._session_id,
-            severity=severity,
-            first_at_ns=run.first_ns,
-            last_at_ns=run.last_ns,
-            title=title,
-            evidence=tuple(run.evidence),
-            count=count,
-            wasted_tokens=run.wasted_tokens,
-        )
-
-    def _warn(self, marker: Marker, evidence: Evidence, at_ns: int) -> Finding:
-        before = self._warnings.get(marker.client)
-        listed = before.evidence if before else ()
-        count = before.count + 1 if before else 1
-        times = "" if count == 1 else f" ({count} times)"
-        warning = Finding(
-            kind="agent_detected",
-            session_id=self._session_id,
-            severity="warning",
-            first_at_ns=before.first_at_ns if before else at_ns,
-            last_at_ns=at_ns,
-            title=f"The agent's own loop detector spoke{times}",
-            evidence=(*listed, evidence) if count <= MAX_EVIDENCE_STEPS else listed,
-            count=count,
-        )
-        self._warnings[marker.client] = warning
-        return warning
-
-    def _begin_anew(self) -> None:
-        self._recent.clear()
-        self._matched = [0] * (MAX_PERIOD + 1)
+LOOP_KINDS = frozenset(
+    {
+        "repeat",
+        "cycle",
+        "error_repeat",
+        "text_chant",
+        "compaction_spiral",
+        "no_progress",
+        "polling",
+        "agent_detected",
+    }
+)
 
 
 def loops(
     steps: Iterable[ToolStep], turns: Iterable[UserTurn] = (), calls: Iterable[CallStep] = ()
 ) -> list[Finding]:
     """The loops of all sessions, each session's in order of time."""
-    tokens = {call.call_id: call.tokens for call in calls}
+    by_id = {call.call_id: call for call in calls}
     detectors: dict[str, LoopDetector] = {}
     for step in in_order(steps, turns):
         detector = detectors.get(step.session_id)
         if detector is None:
-            detector = detectors[step.session_id] = LoopDetector(step.session_id, tokens)
-        detector.feed(step)
+            detector = detectors[step.session_id] = LoopDetector(step.session_id, by_id)
+        detector.take(step)
     return [finding for detector in detectors.values() for finding in detector.findings]
+
+
+def find_loops(calls: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """The loops in a plain list of tool calls, in order.
+
+    Each call has `tool`, `arguments` (a dict, or the text that the model wrote) and `result` (a
+    text, any JSON value, or None: not known), and may have `is_error`. The evidence of a finding
+    names calls by their number in the list, from 0. Times and costs are not known here.
+    """
+    return [
+        dataclasses.replace(
+            finding,
+            session_id=None,
+            first_at_ns=None,
+            last_at_ns=None,
+            evidence=tuple(each for each in finding.evidence if each.kind == "tool"),
+        )
+        for finding in loops(_plain_step(call, number) for number, call in enumerate(calls))
+    ]
+
+
+def exact_repeats(calls: Iterable[Mapping[str, Any]]) -> list[bool]:
+    """For each call of a list as for `find_loops`, from the second: is it the one before again?
+
+    Results count where both are known.
+    """
+    steps = [_plain_step(call, number) for number, call in enumerate(calls)]
+    return [
+        (before.name, before.arguments_hash) == (after.name, after.arguments_hash)
+        and (before.result_hash == after.result_hash or None in (before.result, after.result))
+        for before, after in pairwise(steps)
+    ]
 
 
 def in_order(steps: Iterable[ToolStep], turns: Iterable[UserTurn]) -> list[ToolStep | UserTurn]:
@@ -237,14 +103,23 @@ def in_order(steps: Iterable[ToolStep], turns: Iterable[UserTurn]) -> list[ToolS
     )
 
 
-def _entry(step: ToolStep) -> _Entry:
-    result = step.result_hash
-    return _Entry(
-        key=None if result is None else (step.name, step.arguments_hash, result),
-        tool_call_id=step.tool_call_id,
-        call_id=step.call_id,
-        name=step.name,
-        at_ns=step.requested_ns,
-        waits=waits(step),
-        fails=fails(step),
+def _plain_step(call: Mapping[str, Any], number: int) -> ToolStep:
+    is_error = call.get("is_error")
+    return tool_step(
+        str(number),
+        str(call.get("tool") or ""),
+        _text(call.get("arguments")) or "",
+        _text(call.get("result")),
+        call_id=str(number),
+        is_error=is_error if isinstance(is_error, bool) else None,
+        requested_ns=number,
     )
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, default=str)
+    except (ValueError, RecursionError, TypeError):
+        return str(type(value))

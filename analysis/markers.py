@@ -8,11 +8,13 @@ marker is not taken at its word.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+_NOTHING = "(?!)"
 _LOOK_CHARS = 1200  # of a text; wrapper and wildcard fit in
 
 
@@ -42,8 +44,12 @@ class Markers:
         self._injected = re.compile(rf"<({tags})>.*?(?:</\1>|\Z)", re.DOTALL)
         self._by_place = {
             place: tuple(marker for marker in self.all if marker.where == place)
-            for place in ("tool_result", "tool_name", "user_text")
+            for place in (
+                *("tool_result", "tool_name", "user_text"),
+                *("system_text", "last_user_text", "summary_text"),
+            )
         }
+        self._any_of = {place: _any_of(found) for place, found in self._by_place.items()}
 
     def in_result(self, result: str, tool: str) -> Marker | None:
         """The marker with which a result of the tool begins."""
@@ -62,8 +68,24 @@ class Markers:
                 return marker
         return None
 
+    def in_system_text(self, text: str) -> Marker | None:
+        """The marker with which a request's system prompt begins."""
+        return self._in_text("system_text", text, "")
+
+    def in_last_user_text(self, text: str) -> Marker | None:
+        """The marker with which the last text of a request in the user's name begins."""
+        return self._in_text("last_user_text", text, "")
+
+    def in_summary_text(self, text: str) -> Marker | None:
+        """The marker with which a text begins that stands for what was left out before it."""
+        return self._in_text("summary_text", text, "")
+
+    def of_compaction(self, text: str) -> Marker | None:
+        """The marker by which a text in the user's name asks for a summary, or is one."""
+        return self.in_last_user_text(text) or self.in_summary_text(text)
+
     def is_tool(self, kind: str, name: str) -> bool:
-        """Is the tool one of the kind (shell, wait, stdin, edit)?"""
+        """Is the tool one of the kind (shell, wait, stdin, edit, write, read)?"""
         return _is_named(self._tools[kind], name)
 
     def without_injected(self, text: str) -> str:
@@ -75,6 +97,11 @@ class Markers:
         wrapped = self._wrapper.match(head)
         start = len(head) - len(head.lstrip())
         starts = {start, wrapped.end() if wrapped else start}
+        at_start, within, within_chars = self._any_of[place]
+        if not any(at_start.match(head, position) for position in starts) and not (
+            len(text) <= within_chars and within.search(text)
+        ):
+            return None
         for marker in self._by_place[place]:
             if marker.tool is not None and not _is_named(marker.tool, tool):
                 continue
@@ -110,6 +137,18 @@ def _marker(entry: dict[str, Any]) -> Marker:
     )
 
 
+def _any_of(found: Sequence[Marker]) -> tuple[re.Pattern[str], re.Pattern[str], int]:
+    """All patterns that match at the beginning as one, all others as one, and their `within`."""
+    at_start = [marker.pattern.pattern for marker in found if marker.within_chars is None]
+    within = [marker for marker in found if marker.within_chars is not None]
+    return (
+        re.compile("|".join(at_start) or _NOTHING),
+        re.compile("|".join(marker.pattern.pattern for marker in within) or _NOTHING),
+        max((marker.within_chars or 0 for marker in within), default=-1),
+    )
+
+
+@lru_cache(maxsize=4096)
 def _is_named(pattern: re.Pattern[str], name: str) -> bool:
     return any(pattern.fullmatch(part) for part in {name, name.rpartition("__")[2]})
 

@@ -7,7 +7,7 @@ dashboard ask, whose text is in `analysis/queries`. All of it only reads.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -133,6 +133,18 @@ def processes(reader: Reader, since_ns: int | None = None, session: str | None =
     return _listed(reader, "processes", since_ns, session)
 
 
+def files(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
+    """File events not over before `since_ns`, oldest first, as in the view `file_events`."""
+    return _listed(reader, "files", since_ns, session)
+
+
+def connections(
+    reader: Reader, since_ns: int | None = None, session: str | None = None
+) -> ResultSet:
+    """Network events not over before `since_ns`, oldest first, as in the view `network_events`."""
+    return _listed(reader, "connections", since_ns, session)
+
+
 def rpc(reader: Reader, since_ns: int | None = None, session: str | None = None) -> ResultSet:
     """JSON-RPC messages begun at or after `since_ns`, oldest first, as in `rpc_messages`.
 
@@ -162,6 +174,11 @@ def sessions(reader: Reader, since_ns: int | None = None, session: str | None = 
     return _listed(reader, "sessions", since_ns, session)
 
 
+def agents(reader: Reader, since_ns: int | None = None) -> ResultSet:
+    """Agents seen at or after `since_ns`, the latest last, as in the view `agents`."""
+    return reader.rows(query("agents"), {"since_ns": since_ns})
+
+
 def health(reader: Reader) -> ResultSet:
     """What was captured and what was lost, over all captures, as in the view `health`."""
     return reader.rows(query("health"))
@@ -170,6 +187,31 @@ def health(reader: Reader) -> ResultSet:
 def coverage(reader: Reader) -> ResultSet:
     """Each process's TLS stacks, those that are not seen first, as in the view `coverage`."""
     return reader.rows(query("coverage"))
+
+
+def session_named(reader: Reader, beginning: str) -> str:
+    """The session that is meant by its id or the beginning of it.
+
+    `QueryFailed` when there is none, or more than one.
+    """
+    found = reader.rows(query("sessions_named"), {"beginning": beginning}).column("session_id")
+    if not found or not beginning:
+        raise QueryFailed(
+            f"no session {beginning}", hint="`underglass sessions` lists the sessions"
+        )
+    if len(found) > 1 and found[0] != beginning:
+        raise QueryFailed(
+            f"several sessions begin with {beginning}: {', '.join(found)}...",
+            hint="give more of the id",
+        )
+    return str(found[0])
+
+
+def timeline(reader: Reader, session_id: str, kinds: Sequence[str] | None = None) -> ResultSet:
+    """What happened in a session and its sub-agents, in order of time, as in `timeline`."""
+    family = reader.rows(query("session_steps"), {"sessions": [session_id]}).column("session_id")
+    asked = {"sessions": list(family), "kinds": None if kinds is None else list(kinds)}
+    return reader.rows(query("timeline"), asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +277,12 @@ __all__ = [
     "Message",
     "Reader",
     "StoreLocked",
+    "agents",
     "call_detail",
     "calls",
+    "connections",
     "coverage",
+    "files",
     "health",
     "open_reader",
     "processes",
@@ -245,7 +290,9 @@ __all__ = [
     "requests",
     "rpc",
     "rpc_calls",
+    "session_named",
     "sessions",
     "sql",
+    "timeline",
     "tools",
 ]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from analysis.reading import Reader, query
 from analysis.reading import health as health_counters
-from analysis.reading import sessions as session_list
 from analysis.result import ResultSet
 
 
@@ -104,8 +103,32 @@ class ToolUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeSplit:
+    """Where the time of the sessions' turns went, in milliseconds; the parts sum to `wall_ms`."""
+
+    turns: int = 0
+    wall_ms: float = 0.0
+    queue_ms: float = 0.0
+    generation_ms: float = 0.0
+    stall_ms: float = 0.0
+    tools_ms: float = 0.0
+    human_ms: float = 0.0
+    retry_ms: float = 0.0
+    idle_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    """How many sessions ended so."""
+
+    outcome: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that `underglass report` says."""
+    """Everything that `underglass report` says. `sessions` are the latest, of so many more
+    `sessions_omitted` are left out."""
 
     totals: Totals
     latency_ms: Percentiles
@@ -116,6 +139,9 @@ class Report:
     tools: tuple[ToolUsage, ...]
     sessions: ResultSet
     health: ResultSet
+    time: TimeSplit
+    outcomes: tuple[OutcomeCount, ...]
+    sessions_omitted: int
 
 
 def report(reader: Reader, since_ns: int | None = None, session: str | None = None) -> Report:
@@ -125,14 +151,19 @@ def report(reader: Reader, since_ns: int | None = None, session: str | None = No
         return reader.rows(query(name), {"since_ns": since_ns, "session": session})
 
     timing = {row[0]: Percentiles(*row[1:]) for row in asked("report_timing")}
+    totals = Totals(*asked("report_totals").rows[0])
+    latest = asked("report_sessions")
     return Report(
-        totals=Totals(*asked("report_totals").rows[0]),
+        totals=totals,
         latency_ms=timing.get("latency", Percentiles()),
         ttft_ms=timing.get("ttft", Percentiles()),
         models=tuple(ModelUsage(*row) for row in asked("report_models")),
         cost=Cost(*asked("report_cost").rows[0]),
         errors=tuple(ErrorCount(*row) for row in asked("report_errors")),
         tools=tuple(ToolUsage(*row) for row in asked("report_tools")),
-        sessions=session_list(reader, since_ns, session),
+        sessions=latest,
         health=health_counters(reader),
+        time=TimeSplit(*asked("report_time").rows[0]),
+        outcomes=tuple(OutcomeCount(*row) for row in asked("report_outcomes")),
+        sessions_omitted=max(0, totals.sessions - len(latest)),
     )

@@ -197,6 +197,21 @@ class SightingStep:
     encoding: str
     matched: int
     known: int
+    place: str = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextNode:
+    """One message of a list that is a chain of nodes. `body` is its JSON text, when kept."""
+
+    node: str
+    parent_node: str | None
+    position: int
+    kind: str | None  # message | system
+    role: str | None
+    size_bytes: int | None
+    content_hash: str
+    body: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,15 @@ from pathlib import Path
 from probes import frames
 from probes.client import ProbeClient
 from probes.elf import ElfFile
-from probes.events import Counters, LibrarySeen, ProbeEvent, ProbeState
+from probes.events import Counters, LibrarySeen, ProbeEvent, ProbeState, Source
 from probes.hooks import FilePlan, Hook, StackPlan
 from probes.plan_cache import PlanCache
 from probes.private_file import FOLDER_VARIABLE
 
 
 class Attached:
-    """Running probes. A context manager; `events` and `lost` are known when it was left.
+    """Running probes. A context manager; `events` (plaintext), `actions` (what processes did to
+    files, connections and privileges) and `lost` (of all) are known when it was left.
 
     `follow`: a process to bring into scope; `hook`: files to hook for all. `stack`: what must be
     hooked before the measurement may begin.
@@ -38,7 +39,7 @@ class Attached:
         self._plans = plans
         self._splitter = frames.FrameSplitter()
         self._reader: threading.Thread | None = None
-        self.events = self.lost = 0
+        self.events = self.actions = self.lost = 0
 
     def __enter__(self) -> Attached:
         before = os.environ.get(FOLDER_VARIABLE)
@@ -84,11 +85,9 @@ class Attached:
                     last = event
         assert last is not None
         self.lost = sum(n for name, n in last.values.items() if "lost_events" in name)
-        self.events = sum(
-            count
-            for name, count in last.values.items()
-            if name.endswith("events") and "lost" not in name and "process" not in name
-        )
+        counts = last.values
+        self.events = sum(counts[f"{source.name.lower()}.events"] for source in Source)
+        self.actions = sum(counts[f"{kind}.events"] for kind in ("file", "network", "privilege"))
 
     def __exit__(self, *_: object) -> None:
         self._probe.control("stop")

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from analysis.escalations import escalations
-from analysis.loops import loops
-from analysis.steps import Finding, ToolStep, UserTurn, tool_step
-from collector.normalisation import arguments_hash
+from analysis.loops import exact_repeats, loops
+from analysis.progress import no_progress
+from analysis.runaways import runaways
+from analysis.steps import Finding, SessionStep, SessionSteps, ToolStep, UserTurn, tool_step
+from analysis.text_chants import AssistantText, text_chants
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-_BASH_BLOCK = re.compile(r"```bash\s*\n(.*?)\n```", re.DOTALL)
+BASH_BLOCK = re.compile(r"```bash\s*\n(.*?)\n```", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,16 @@ class Run:
     run_id: str
     steps: tuple[ToolStep, ...]
     turns: tuple[UserTurn, ...]
+    said: tuple[AssistantText, ...]
 
 
 def repetition_scores(data: Path = DATA) -> dict[str, Score]:
-    """Per agent: "same tool and arguments as the action before" against the human label."""
+    """Per agent: is an action the one before again, against the human label."""
     outcomes: dict[str, list[tuple[bool, bool]]] = {}
     for record in records(data / "action_pairs.jsonl.gz"):
-        keys = [(a["tool"], arguments_hash(a["arguments"] or "")) for a in record["actions"]]
-        pairs = zip(keys, keys[1:], record["labels"], strict=False)
+        pairs = zip(exact_repeats(record["actions"]), record["labels"], strict=False)
         outcomes.setdefault(record["agent"], []).extend(
-            (before == after, label == "Repetition") for before, after, label in pairs
+            (repeats, label == "Repetition") for repeats, label in pairs
         )
     return {
         agent: Score(
@@ -76,7 +78,12 @@ def tau_runs(data: Path = DATA) -> Iterator[Run]:
     """tau-bench runs; a step's time is the number of its message."""
     for number, record in enumerate(records(data / "tau_airline_gpt4o.jsonl.gz")):
         run_id, messages = f"tau-{number}", record["traj"]
-        yield Run(run_id, tuple(_chat_steps(run_id, messages)), tuple(_turns(run_id, messages)))
+        yield Run(
+            run_id,
+            tuple(chat_steps(run_id, messages)),
+            tuple(chat_turns(run_id, messages)),
+            _said(run_id, messages),
+        )
 
 
 def miniswe_runs(data: Path = DATA) -> Iterator[Run]:
@@ -85,7 +92,7 @@ def miniswe_runs(data: Path = DATA) -> Iterator[Run]:
         run_id, messages = record["id"], record["messages"]
         steps = []
         for number, message in enumerate(messages):
-            block = _BASH_BLOCK.search(message["content"] or "")
+            block = BASH_BLOCK.search(message["content"] or "")
             if message["role"] != "assistant" or block is None:
                 continue
             following = messages[number + 1] if number + 1 < len(messages) else None
@@ -101,7 +108,7 @@ def miniswe_runs(data: Path = DATA) -> Iterator[Run]:
                     result_ns=number + 1,
                 )
             )
-        yield Run(run_id, tuple(steps), ())
+        yield Run(run_id, tuple(steps), (), _said(run_id, messages))
 
 
 def immediate_repeats(runs: list[Run]) -> list[str]:
@@ -117,8 +124,17 @@ def immediate_repeats(runs: list[Run]) -> list[str]:
 
 
 def found_loops(runs: list[Run]) -> dict[str, list[Finding]]:
-    """Runs with loop findings, and these."""
-    found = {run.run_id: loops(run.steps, run.turns) for run in runs}
+    """Runs that get nowhere, by any detector of that, with what it says; polls are none."""
+    found = {}
+    for run in runs:
+        session = SessionStep(run.run_id, "read", None, None, None, None, 0)
+        findings = [
+            *loops(run.steps, run.turns),
+            *text_chants(run.said, run.turns),
+            *no_progress(run.steps, run.turns),
+            *runaways(SessionSteps(session, (), run.steps, run.turns)),
+        ]
+        found[run.run_id] = [finding for finding in findings if finding.severity != "info"]
     return {run_id: findings for run_id, findings in found.items() if findings}
 
 
@@ -133,7 +149,8 @@ def records(path: Path) -> Iterator[Any]:
         yield from map(json.loads, lines)
 
 
-def _chat_steps(run_id: str, messages: list[Any]) -> Iterator[ToolStep]:
+def chat_steps(run_id: str, messages: list[Any]) -> Iterator[ToolStep]:
+    """Tool calls of OpenAI chat messages, each with its result, if there is one."""
     for number, message in enumerate(messages):
         answers = iter(messages[number + 1 :])
         for index, call in enumerate(message.get("tool_calls") or []):
@@ -151,10 +168,19 @@ def _chat_steps(run_id: str, messages: list[Any]) -> Iterator[ToolStep]:
             )
 
 
-def _turns(run_id: str, messages: list[Any]) -> Iterator[UserTurn]:
+def chat_turns(run_id: str, messages: list[Any]) -> Iterator[UserTurn]:
+    """What the user said in OpenAI chat messages."""
     for number, message in enumerate(messages):
         if message["role"] == "user":
             yield UserTurn(run_id, f"{run_id}/{number}", message["content"] or "", number)
+
+
+def _said(run_id: str, messages: list[Any]) -> tuple[AssistantText, ...]:
+    return tuple(
+        AssistantText(run_id, f"{run_id}/{number}", number, message["content"] or "")
+        for number, message in enumerate(messages)
+        if message["role"] == "assistant"
+    )
 
 
 def main(data: Path = DATA) -> None:
@@ -164,7 +190,8 @@ def main(data: Path = DATA) -> None:
             f"{name} {'-' if rate is None else format(rate, '.2f')}"
             for name, rate in (("precision", score.precision), ("recall", score.recall))
         )
-        print(f"  {agent}: {score.pairs} pairs, {rates}")
+        counts = f"{score.tp} right, {score.fp} wrong, {score.fn} missed"
+        print(f"  {agent}: {score.pairs} pairs, {rates} ({counts})")
     for title, runs in (
         ("tau-bench airline, gpt-4o", list(tau_runs(data))),
         ("mini-swe-agent, Gemini 3", list(miniswe_runs(data))),

@@ -8,7 +8,6 @@ a later request of its session carries the result.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +15,7 @@ import orjson
 
 from collector import pricing
 from collector.capture_info import CaptureInfo
+from collector.content_sightings import ContentSightings
 from collector.conversations import Conversations, MessageList, digest
 from collector.exchange import WEBSOCKET, Exchange, SocketMessage
 from collector.http.codings import ContentDecoder
@@ -23,11 +23,10 @@ from collector.http.events import Headers, header
 from collector.identity import Identity, identify
 from collector.llm.api import Api, ResponseDecoder
 from collector.llm.fields import parse_object, word
-from collector.llm.model import LlmRequest, LlmResponse, ToolResult, ToolResults
+from collector.llm.model import LlmRequest, LlmResponse, ToolResults
 from collector.llm.rate_limits import all_limits, retry_after_s, stored
 from collector.llm.registry import match, match_body, match_socket, provider_of
 from collector.llm.token_estimate import ESTIMATED, OUTPUT_ESTIMATED, REPORTED, completed
-from collector.normalisation import arguments_hash, canonical_arguments, result_hash
 from collector.processes import ProcessTable
 from collector.redaction import TextRedactor
 from collector.request_headers import (
@@ -37,14 +36,14 @@ from collector.request_headers import (
     initiator_of,
 )
 from collector.retries import Retries
-from collector.rows import Batch, CallRow, ToolCallRow
+from collector.rows import Batch, CallRow
+from collector.session_origins import Opening, user_texts
 from collector.sessions import Sessions
 from collector.socket_calls import SocketCalls
+from collector.tool_calls import ToolCalls
 
 REQUEST_LIMIT_BYTES = 64 << 20
 RESPONSE_LIMIT_BYTES = 256 << 20
-PREVIEW_CHARACTERS = 2000
-UNANSWERED_TOOL_CALLS = 50_000
 _WITHOUT_CONVERSATION = ("embeddings", "rerank")
 _NO_REQUEST = LlmRequest(request_model=None, stream=False)
 _NO_MESSAGES = MessageList(None, (), 0)
@@ -78,6 +77,7 @@ class CallTracker:
         content: bool,
         overrides: tuple[pricing.Override, ...] = (),
         undecoded: Callable[[str, int], None],
+        sightings: ContentSightings | None = None,
     ) -> None:
         self.batch = Batch()
         self._info = info
@@ -86,12 +86,12 @@ class CallTracker:
         self._content = content
         self._overrides = overrides
         self._undecoded = undecoded
+        self._sightings = sightings
         self._sessions = Sessions()
         self._conversations = Conversations(redact, content=content)
         self._running: dict[str, tuple[Exchange, _Call]] = {}
         self._calls: dict[str, CallRow] = {}
-        self._tools: dict[tuple[str, str], ToolCallRow] = {}
-        self._unanswered: OrderedDict[tuple[str, str], ToolCallRow] = OrderedDict()
+        self._tools = ToolCalls(redact, info.wall_ns, content=content)
         self._retries = Retries()
         self._sockets = SocketCalls(self, undecoded)
 
@@ -105,9 +105,14 @@ class CallTracker:
                     self._calls[call_id] = self._filled(exchange, call.row, response)
         batch, self.batch = self.batch, Batch()
         batch.calls = list(self._calls.values())
-        batch.tool_calls = list(self._tools.values())
-        self._calls, self._tools = {}, {}
+        batch.tool_calls = self._tools.take()
+        self._calls = {}
         return batch
+
+    @property
+    def answered(self) -> bool:
+        """Was a result of a tool call told since the last `take`?"""
+        return self._tools.answered
 
     # Follower
 
@@ -225,9 +230,12 @@ class CallTracker:
             identity = replace(identity, agent=comm)
         process_key = self._processes.key(key.tgid, key.start_ns)
         call.messages = self._conversations.request(request, self.batch)
-        session_id = self._session(call_id, identity, call, process_key, key.tgid, started_ns)
-        self._processes.link(key.tgid, session_id)
         tool_set = self._conversations.tool_set(request.tools, self.batch)
+        opening = Opening(user_texts(request.messages), call.messages.system, tool_set)
+        session_id = self._session(
+            call_id, identity, call, process_key, key.tgid, started_ns, opening
+        )
+        self._processes.link(key.tgid, self._sessions.family_of(session_id, key.tgid))
         end, origin = exchange.request_end, exchange.origin
         attempt = attempt_of(head.headers)
         call.row = CallRow(
@@ -291,11 +299,13 @@ class CallTracker:
         )
         self._calls[call_id] = call.row
         self._running[call_id] = (exchange, call)
+        if self._sightings is not None:
+            self._sightings.call(call.row, exchange, request, call.messages.resent)
         results = request.tool_results
         if isinstance(results, ToolResults):  # the others were told when they were new
             results = results.behind(call.messages.resent)
         for result in results:
-            self._answer(session_id, result, call_id, started_ns)
+            self._tools.answer(session_id, result, call_id, started_ns)
 
     def _session(
         self,
@@ -305,6 +315,7 @@ class CallTracker:
         process_key: str,
         pid: int,
         started_ns: int,
+        opening: Opening,
     ) -> str:
         return self._sessions.assign(
             call_id=call_id,
@@ -316,6 +327,9 @@ class CallTracker:
             started_ns=started_ns,
             batch=self.batch,
             conversation=call.api is None or call.api.operation not in _WITHOUT_CONVERSATION,
+            opening=opening,
+            above=lambda: self._processes.spoken_above(pid),
+            ended=self._processes.is_gone,
         )
 
     def _params(self, request: LlmRequest) -> str | None:
@@ -429,27 +443,8 @@ class CallTracker:
         self._calls[row.call_id] = row
         self._remember(exchange, call, row, response)
         for index, tool_call in enumerate(response.tool_calls):
-            arguments = self._redact(canonical_arguments(tool_call.arguments))
-            tool = ToolCallRow(
-                tool_call_id=tool_call.tool_call_id or f"{row.call_id}#{index}",
-                session_id=row.session_id,
-                call_id=row.call_id,
-                name=tool_call.name,
-                arguments=arguments if self._content else None,
-                arguments_hash=arguments_hash(arguments),
-                result_preview=None,
-                result_hash=None,
-                is_error=None,
-                requested_ns=wall(tool_call.requested_ns),
-                result_ns=None,
-                result_call_id=None,
-            )
-            self._tools[tool.call_id, tool.tool_call_id] = tool
-            self._unanswered[tool.session_id, tool.tool_call_id] = tool
-            if tool_call.match_id is not None:
-                self._unanswered[tool.session_id, tool_call.match_id] = tool
-            while len(self._unanswered) > UNANSWERED_TOOL_CALLS:
-                self._unanswered.popitem(last=False)
+            self._tools.asked(row, index, tool_call)
+            self._sessions.origins.asked(row.session_id, tool_call.arguments)
 
     def _remember(
         self, exchange: Exchange, call: _Call, row: CallRow, response: LlmResponse
@@ -458,29 +453,15 @@ class CallTracker:
         self._retries.ended(row.call_id, ok=row.status == "ok")
         if row.status == "ok":
             connection = exchange.connection
+            process_key = self._processes.key(connection.tgid, connection.start_ns)
             self._sessions.answered(
                 session_id=row.session_id,
                 lineage=call.messages.lineage,
-                process_key=self._processes.key(connection.tgid, connection.start_ns),
+                process_key=process_key,
                 response_id=response.response_id,
             )
-
-    def _answer(self, session_id: str, result: ToolResult, call_id: str, started_ns: int) -> None:
-        """The result of a tool call, told the first time that a request carries it."""
-        names = (result.tool_call_id, result.match_id)
-        found = [self._unanswered.pop((session_id, name), None) for name in names if name]
-        tool = next((one for one in found if one is not None), None)
-        if tool is None:
-            return
-        text = self._redact(result.text)
-        self._tools[tool.call_id, tool.tool_call_id] = replace(
-            tool,
-            result_preview=text[:PREVIEW_CHARACTERS] if self._content else None,
-            result_hash=result_hash(text),
-            is_error=result.is_error,
-            result_ns=started_ns,
-            result_call_id=call_id,
-        )
+            opening = Opening((), call.messages.system, row.tool_set)
+            self._sessions.origins.answered(row.session_id, process_key, response.output, opening)
 
 
 def _first(headers: Headers, *names: str) -> str | None:

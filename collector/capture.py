@@ -22,6 +22,7 @@ from probes.events import ProbeState
 from probes.frames import FrameSplitter
 
 FLUSH_EVERY_S = 0.5
+URGENT_FLUSH_EVERY_S = 0.05
 WRITES_EVERY_FRAMES = 20_000  # during replay
 WRITES_EVERY_BYTES = 64 << 20
 _TOLD_EVERY_FRAMES = 500
@@ -101,6 +102,9 @@ class LiveCapture:
 
         Also returns when the descriptor `wake` becomes readable.
         """
+        urgent_in_s = self._flushed_at + URGENT_FLUSH_EVERY_S - time.monotonic()
+        if self._is_urgent:
+            timeout_s = min(timeout_s, max(0.0, urgent_in_s))
         poll = select.poll()
         poll.register(self._probe.socket, select.POLLIN)
         if wake is not None:
@@ -117,8 +121,13 @@ class LiveCapture:
                     event = frames.decode(frame)
                     if isinstance(event, ProbeState) and event.state == "detached":
                         self.probe_died = False
-        if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
+        every_s = URGENT_FLUSH_EVERY_S if self._is_urgent else FLUSH_EVERY_S
+        if time.monotonic() - self._flushed_at >= every_s:
             self.flush()
+
+    @property
+    def _is_urgent(self) -> bool:
+        return self._pipeline is not None and self._pipeline.urgent
 
     def flush(self) -> None:
         """Write what is new."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from collector.capture_info import CaptureInfo
+from collector.content_sightings import ContentSightings
 from collector.conversations import digest
 from collector.json_rpc import JsonRpcReader
 from collector.processes import ProcessTable
@@ -80,12 +81,14 @@ class ChannelTracker:
         *,
         content: bool,
         ignore: Callable[[ConnectionKey], None] | None,
+        sightings: ContentSightings | None = None,
     ) -> None:
         self._info = info
         self._processes = processes
         self._streams = streams
         self._rows = RpcRows(info, redact, content=content)
         self._ignore = ignore
+        self._sightings = sightings
         self._open: dict[ConnectionKey, _Channel] = {}
         self._closed: OrderedDict[ConnectionKey, _Channel] = OrderedDict()
         self._pairs: OrderedDict[frozenset[Process], _Pair] = OrderedDict()
@@ -197,6 +200,9 @@ class ChannelTracker:
         for message in messages:
             place = f"{channel.row.channel_id}:{message.position}:{message.batch_index}"
             row = self._rows.message(channel.row.channel_id, place, message)
+            if self._sightings is not None:
+                writer = channel.end(Direction.WRITE)
+                self._sightings.rpc(channel.row.channel_id, writer, message)
             if channel.row.sender is None:
                 sender = role_of_sender(row.method)
                 if sender is not None:

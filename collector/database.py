@@ -23,6 +23,7 @@ _READING = "READ_ONLY"
 _MAGIC_AT, _MAGIC = 8, b"DUCK"
 _BEFORE = (
     "SET GLOBAL TimeZone = 'UTC'",
+    "SET enable_progress_bar = false",  # it would stand among the data on standard output
     "SET wal_autocheckpoint = '4MB'",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",

@@ -51,6 +51,7 @@ def decode(
         content=content,
         overrides=overrides,
         header_value=redactor.header_value,
+        fingerprinter=redactor.fingerprinter,
     )
     last = Batch()
 

@@ -44,6 +44,7 @@ class Exchange:
     turn: int | None = None  # of a WebSocket's calls, which the exchange that opened it numbers
     follower: Any = None
     state: Any = None
+    sent: Any = None  # what `collector.content_sightings` keeps of it
 
     @property
     def lost_bytes(self) -> int:

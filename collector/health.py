@@ -2,7 +2,8 @@
 
 In: the kernel's counters and those of each stage. Out: `HealthRow`s. For each source (a TLS stack,
 plain sockets, channels) captured + lost + truncated + ignored bytes equal what the programs sent
-and received through it. A source that was never used has no rows; `process` always has.
+and received through it. Of `file`, `network` and `privilege`, captured + lost events equal the calls
+that processes made. A source that was never used has no rows; `process` always has.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collector.exchange import HttpCounters
 from collector.rows import HealthRow
 from collector.streams import StreamAssembler
 
-# Counters of probes.frames.SOURCE_COUNTERS -> (counter, cause)
+# Counters of probes.frames.SOURCE_COUNTERS and ACTION_COUNTERS -> (counter, cause)
 _OF_A_SOURCE = {
     "events": ("captured_events", ""),
     "bytes": ("captured_bytes", ""),
@@ -23,6 +24,11 @@ _OF_A_SOURCE = {
     "lost_bytes_connection_table_full": ("lost_bytes", "connection_table_full"),
     "ignored_bytes": ("ignored_bytes", "not_llm"),
     "nested_calls": ("lost_events", "nested_too_deep"),
+    "truncated_paths": ("truncated_paths", ""),
+    "content_bytes": ("captured_content_bytes", ""),
+    "lost_content_bytes_ring_full": ("lost_content_bytes", "ring_full"),
+    "lost_content_bytes_read_fault": ("lost_content_bytes", "read_fault"),
+    "unseen_content_bytes": ("unseen_content_bytes", ""),
 }
 # probes.frames.PROCESS_COUNTERS -> (source, counter, cause)
 _OF_PROCESSES = {

@@ -29,8 +29,9 @@ class Identity:
     """What the wire says about the caller.
 
     `agent` is a name of `agents.toml`, else the product of the user agent. `session_id` and
-    `parent_session_id` are comparable within an agent. `agent_id` names a sub-agent inside the
-    session, `parent_agent_id` the sub-agent that started it; None is the main agent.
+    `parent_session_id` are comparable within an agent; sub-agents that share their parent's id on
+    the wire have `ID:AGENT_ID` here. `agent_id` names a sub-agent inside the session,
+    `parent_agent_id` the sub-agent that started it; None is the main agent.
     """
 
     agent: str | None = None
@@ -92,6 +93,7 @@ def identify(headers: Headers, body_params: JsonObject, request: LlmRequest) -> 
         product = _PRODUCT.match(user_agent)
         return Identity(product[1], product[2]) if product else Identity()
     version = client.user_agent.search(user_agent)
+    in_session = "parent_agent_id" in client.sources  # sub-agents share their parent's session id
     ids: dict[str, str] = {}
     for field, sources in client.sources.items():
         for source in sources:
@@ -99,6 +101,10 @@ def identify(headers: Headers, body_params: JsonObject, request: LlmRequest) -> 
             if value is not None:
                 ids[field] = value
                 break
+    if in_session and "agent_id" in ids and "session_id" in ids:
+        shared, parent = ids["session_id"], ids.get("parent_agent_id")
+        ids["session_id"] = f"{shared}:{ids['agent_id']}"
+        ids["parent_session_id"] = f"{shared}:{parent}" if parent else shared
     return Identity(client.name, version["version"] if version else None, **ids)
 
 

@@ -19,6 +19,8 @@ SAMPLE_CHARS = 64 * 1024
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _SPACE_RUN = re.compile(r"[ \t]+")
 _COMMAND_KEYS = frozenset({"command", "cmd"})
+_INTEGER = re.compile(r"-?[1-9][0-9]{0,14}|0")
+_BOOLEANS = {"true": True, "false": False}
 
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?"
@@ -67,17 +69,18 @@ def canonical_arguments(arguments: str) -> str:
 
 
 def arguments_hash(arguments: str) -> str:
-    """16 hex digits, the same for arguments that differ only in key order and padding.
+    """16 hex digits, the same for arguments that differ only in how a model spells them.
 
-    Runs of white space inside a one-line shell command (`command`, `cmd`) count as one space;
-    lines of a longer command keep their indentation, which may carry meaning.
+    That is: key order and padding; a parameter left out, null or empty; a number or a boolean as
+    text. Runs of white space inside a one-line shell command (`command`, `cmd`) count as one
+    space; lines of a longer command keep their indentation, which may carry meaning.
     """
     try:
         value = json.loads(arguments)
         if isinstance(value, dict):
             for key in _COMMAND_KEYS & value.keys():
                 value[key] = _collapse(value[key])
-        text = _dump(value)
+        text = _dump(_plain(value))
     except (ValueError, RecursionError):
         text = _collapse(arguments)
     return _digest(text)
@@ -117,6 +120,22 @@ def _collapse(command: Any) -> Any:
         return command
     command = _strip_lines(command)
     return command if "\n" in command else _SPACE_RUN.sub(" ", command)
+
+
+def _plain(value: Any) -> Any:
+    """Without the object members that say nothing, and with scalars in one spelling."""
+    if isinstance(value, dict):
+        members = {key: _plain(member) for key, member in value.items()}
+        return {key: member for key, member in members.items() if not _is_empty(member)}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return int(value) if _INTEGER.fullmatch(value) else _BOOLEANS.get(value, value)
+    return value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list | dict) and not value)
 
 
 def _dump(value: Any) -> str:

@@ -5,6 +5,7 @@
                    |              |                            -> JSON-RPC message ---^
                    |              -> JSON-RPC message of a channel -------------------^
                    -> process table, coverage ------------------------------^
+                   -> file, network and privilege events ------------------^
 
 In: redacted frames, live or recorded. Out: `Batch`es for the store, and connections that the
 kernel may ignore. No clock, no thread, no file: the same frames give the same rows.
@@ -18,11 +19,16 @@ from collector.calls import CallTracker
 from collector.capture_info import CaptureInfo
 from collector.channels import ChannelTracker, is_channel
 from collector.connections import Connections
+from collector.content_sightings import ContentSightings
 from collector.coverage import Coverage
 from collector.exchange import HttpCounters
 from collector.exchange_router import ExchangeRouter
+from collector.file_events import FileEvents
+from collector.fingerprints import Fingerprinter
 from collector.health import health_rows
+from collector.network_events import NetworkEvents
 from collector.pricing import Override
+from collector.privilege_changes import PrivilegeChanges
 from collector.processes import ProcessTable
 from collector.provider_requests import ProviderRequests
 from collector.redaction import HeaderRedactor, TextRedactor, without_secrets
@@ -32,10 +38,15 @@ from collector.streams import StreamAssembler
 from probes import frames
 from probes.events import (
     ChannelEnd,
+    Connected,
     ConnectionClosed,
     ConnectionKey,
     ConnectionOpened,
+    ContentFingerprints,
     Counters,
+    CredentialsChanged,
+    DnsAnswered,
+    FileTouched,
     HalfJoined,
     LibrarySeen,
     PlainData,
@@ -52,7 +63,8 @@ from probes.events import (
 
 
 class Pipeline:
-    """All stages of one capture. `header_value` masks headers that frames hold compressed."""
+    """All stages of one capture. `header_value` masks headers that frames hold compressed;
+    without the `fingerprinter` that made those in frames, no content of files is recognised."""
 
     def __init__(
         self,
@@ -63,12 +75,20 @@ class Pipeline:
         overrides: tuple[Override, ...] = (),
         ignore: Callable[[ConnectionKey], None] | None = None,
         header_value: HeaderRedactor = without_secrets,
+        fingerprinter: Fingerprinter | None = None,
     ) -> None:
         self._info = info
         self._streams = StreamAssembler()
         self._http = HttpCounters()
         self._processes = ProcessTable(info)
         self._coverage = Coverage(info, self._processes)
+        self._files = FileEvents(info, self._processes, redact)
+        self._network = NetworkEvents(info, self._processes, redact)
+        self._privileges = PrivilegeChanges(info, self._processes)
+        sightings = None
+        if fingerprinter is not None:
+            sightings = ContentSightings(info, self._processes, fingerprinter, redact)
+        self._sightings = sightings
         self._connections = Connections(
             self._streams,
             self._http,
@@ -84,16 +104,26 @@ class Pipeline:
             content=content,
             overrides=overrides,
             undecoded=self._http.undecoded,
+            sightings=sightings,
         )
         self._requests = ProviderRequests(info, self._processes, redact, content=content)
         self._rpc = RpcHttp(
             info, self._processes, redact, content=content, undecoded=self._http.undecoded
         )
         self._connections.observer = ExchangeRouter(
-            (self._calls, self._requests, self._rpc), self._connections
+            (self._calls, self._requests, self._rpc),
+            self._connections,
+            started=self._network.request,
+            witness=sightings,
         )
         self._channels = ChannelTracker(
-            info, self._processes, self._streams, redact, content=content, ignore=ignore
+            info,
+            self._processes,
+            self._streams,
+            redact,
+            content=content,
+            ignore=ignore,
+            sightings=sightings,
         )
         self._kernel: dict[str, int] = {}
         self._own: dict[tuple[str, str, str], int] = {}
@@ -105,7 +135,7 @@ class Pipeline:
             ConnectionOpened: self._opened,
             ConnectionClosed: self._closed,
             HalfJoined: self._connections.joined,
-            TlsHello: self._coverage.hello,
+            TlsHello: self._hello,
             ProcessTraffic: self._coverage.traffic,
             ChannelEnd: self._channels.end,
             ProcessSeen: self._processes.seen,
@@ -113,6 +143,11 @@ class Pipeline:
             ProcessExecuted: self._executed,
             ProcessPath: self._processes.path,
             ProcessExited: self._exited,
+            FileTouched: self._touched,
+            ContentFingerprints: self._content_read,
+            Connected: self._network.connected,
+            DnsAnswered: self._network.answered,
+            CredentialsChanged: self._privileges.changed,
             LibrarySeen: self._library,
             Counters: self._counters,
             ProbeState: self._probe_state,
@@ -127,6 +162,11 @@ class Pipeline:
         if handler is not None:
             handler(event)
 
+    @property
+    def urgent(self) -> bool:
+        """Is there something to be stored soon, as analysis may raise an alarm about it?"""
+        return self._calls.answered
+
     def take(self) -> Batch:
         """The rows that are new or changed since the last call."""
         batch = self._calls.take()
@@ -137,6 +177,7 @@ class Pipeline:
         self._rpc.take(batch)
         self._own.update(self._rpc.counts())
         batch.coverage = self._coverage.take(self._streams)
+        self._take_actions(batch)
         for why, number in self._connections.ignored.items():
             self._own["http", "connections_ignored", why] = number
         health = health_rows(
@@ -146,6 +187,19 @@ class Pipeline:
         batch.captures = [row for row in (self._capture(),) if row not in self._told]
         self._told = {*health, self._capture()}
         return batch
+
+    def _take_actions(self, batch: Batch) -> None:
+        batch.file_events = self._files.take()
+        batch.network_events = self._network.take()
+        batch.privilege_changes = self._privileges.take()
+        if self._sightings is not None:
+            self._sightings.take(batch)
+            self._own.update(self._sightings.counts())
+        self._own["file", "received_events", ""] = self._files.received
+        self._own["network", "received_events", ""] = self._network.received
+        self._own["privilege", "received_events", ""] = self._privileges.received
+        self._own["dns", "received_events", ""] = self._network.answers
+        self._own["dns", "undecoded_events", "no_answer"] = self._network.undecoded_answers
 
     def finish(self) -> Batch:
         """End of the capture: what is still open is incomplete."""
@@ -192,6 +246,10 @@ class Pipeline:
         else:
             self._connections.closed(event)
 
+    def _hello(self, event: TlsHello) -> None:
+        self._coverage.hello(event)
+        self._network.hello(event)
+
     # Processes
 
     def _executed(self, event: ProcessExecuted) -> None:
@@ -201,6 +259,17 @@ class Pipeline:
     def _exited(self, event: ProcessExited) -> None:
         self._coverage.exited(event.pid)
         self._processes.exited(event)
+
+    # Files
+
+    def _touched(self, event: FileTouched) -> None:
+        self._files.touched(event)
+        if self._sightings is not None:
+            self._sightings.touched(event)
+
+    def _content_read(self, event: ContentFingerprints) -> None:
+        if self._sightings is not None:
+            self._sightings.read(event)
 
     # What the probe says of itself
 

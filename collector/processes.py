@@ -20,15 +20,21 @@ from probes.events import (
     ProcessSeen,
 )
 
+ENDED_PROCESSES = 1 << 12  # that late events may still be of
 _TICK_NS = 10_000_000  # /proc rounds starts to clock ticks, so keys do too
+_KEPT_PROGRAMS = 16  # of a process, for events that come after its next exec
+_MAX_ANCESTORS = 64
 
 
 @dataclass(slots=True)
 class _Process:
     row: ProcessRow
+    base_key: str  # as `ProcessTable.key` has it
     programs: int = 0  # executed so far
+    began: list[tuple[int, str]] = field(default_factory=list)  # programs: time of exec, key
     ran_before: bool = False  # its program began before it came into scope
     session_id: str | None = None
+    speaks: bool = False  # to a model, itself
     children: list[int] = field(default_factory=list)
 
 
@@ -38,12 +44,41 @@ class ProcessTable:
     def __init__(self, info: CaptureInfo) -> None:
         self._info = info
         self._living: dict[int, _Process] = {}
+        self._ended: dict[str, _Process] = {}  # newest last
         self._changed: dict[str, ProcessRow] = {}
         self._boot = info.boot_id[:8]
 
     def key(self, pid: int, start_ns: int) -> str:
         """Identifies a process for as long as the machine is up, and across captures."""
         return f"{self._boot}:{pid}:{start_ns // _TICK_NS}"
+
+    def key_at(self, pid: int, start_ns: int, ktime_ns: int) -> str:
+        """The `process_key` of the program that a process ran at some time, by which its row is
+        found: also of one that ended lately, whose events may come after its end."""
+        base_key = self.key(pid, start_ns)
+        process = self._known(pid, base_key)
+        if process is not None:
+            for began_ns, key in reversed(process.began):
+                if began_ns <= ktime_ns:
+                    return key
+        return base_key
+
+    def root(self, pid: int, start_ns: int) -> str:
+        """The `key` of a process's topmost ancestor in scope that lives: one for a whole tree."""
+        base_key = self.key(pid, start_ns)
+        process = self._known(pid, base_key)
+        for _ in range(_MAX_ANCESTORS):
+            above = process and self._living.get(process.row.ppid or 0)
+            if above is None:
+                break
+            process = above
+        return process.base_key if process is not None else base_key
+
+    def _known(self, pid: int, base_key: str) -> _Process | None:
+        process = self._living.get(pid)
+        if process is None or process.base_key != base_key:
+            process = self._ended.get(base_key)
+        return process
 
     def comm(self, pid: int) -> str | None:
         """Command name of a living process."""
@@ -120,7 +155,7 @@ class ProcessTable:
     def _add(self, pid: int, ppid: int | None, row: ProcessRow) -> None:
         parent = self._living.get(ppid) if ppid is not None else None
         session_id = parent.session_id if parent else None
-        process = _Process(row, session_id=session_id)
+        process = _Process(row, row.process_key, session_id=session_id)
         self._living[pid] = process
         if parent is not None:
             parent.children.append(pid)
@@ -145,6 +180,7 @@ class ProcessTable:
             self._set(process, replace(process.row, ended_ns=executed_ns))
             process.programs = max(process.programs, 1)
             key, started_ns = f"{key}:{process.programs}", executed_ns
+            process.began = [*process.began[1 - _KEPT_PROGRAMS :], (event.ktime_ns, key)]
         process.programs += 1
         process.ran_before = False
         self._set(
@@ -189,14 +225,35 @@ class ProcessTable:
                 signal=event.signal,
             ),
         )
+        self._ended[process.base_key] = process
+        if len(self._ended) > ENDED_PROCESSES:
+            del self._ended[next(iter(self._ended))]
         parent = self._living.get(process.row.ppid or 0)
         if parent is not None and event.pid in parent.children:
             parent.children.remove(event.pid)
 
+    def is_gone(self, process_key: str) -> bool:
+        """Is the process that `key` names known no more?"""
+        process = self._living.get(int(process_key.split(":")[1]))
+        return process is None or not f"{process.row.process_key}:".startswith(f"{process_key}:")
+
+    def spoken_above(self, pid: int) -> str | None:
+        """The session of the nearest ancestor that speaks to a model itself."""
+        process, seen = self._living.get(pid), {pid}
+        while process is not None and (above := process.row.ppid or 0) not in seen:
+            seen.add(above)
+            process = self._living.get(above)
+            if process is not None and process.speaks:
+                return process.session_id
+        return None
+
     def link(self, pid: int, session_id: str) -> None:
         """A process speaks for a session: so do its ancestors and descendants without one."""
         process = self._living.get(pid)
-        if process is None or process.session_id == session_id:
+        if process is None:
+            return
+        process.speaks = True
+        if process.session_id == session_id:
             return
         process.session_id = session_id
         self._set(process, replace(process.row, session_id=session_id))

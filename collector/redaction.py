@@ -5,29 +5,31 @@ length and position stays, so recordings and live capture decode alike. A mask c
 fingerprint where it fits (`[redacted:1a2b3c4d]`), which keeps "which key was used" countable;
 a secret that is cut over two reads is masked in both parts and has no fingerprint.
 
-Masked: the values of credential headers and query parameters; known key shapes in bodies and in
-argv; values after credential-like flags and assignments in argv (`secret_shapes`). HTTP/2 and
-WebSockets are taken apart for that where frames are kept (`http2_redaction`,
+Masked: the values of credential headers and query parameters; known key shapes in bodies, in paths
+and in argv; values after credential-like flags and assignments in argv (`secret_shapes`). HTTP/2
+and WebSockets are taken apart for that where frames are kept (`http2_redaction`,
 `websocket_redaction`). `redact_text` does the same for text that only decoding joins, such as a key
 that a model streamed in pieces. Masking what is masked already changes nothing.
+
+What was read from sensitive files leaves as fingerprints (`collector.fingerprints`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from collector import secret_shapes as shapes
+from collector.fingerprints import ContentReads, Fingerprinter
 from collector.http.websocket_deflate import Extensions
 from collector.http2_redaction import Http2Redaction
 from collector.huffman_mask import is_mask
+from collector.path_masks import secrets_in
 from collector.secret_shapes import Span
 from collector.websocket_redaction import SocketOpening, SocketRedaction
 from probes import frames
-from probes.events import ProcessSeen, Source
+from probes.events import FileContent, ProcessSeen, Source
 
 _MASKED = re.compile(rb"(?:\*|\[redacted:[0-9a-f]{8}\])+")
 _MARK_BYTES = 19
@@ -75,7 +77,8 @@ class Redactor:
     """
 
     def __init__(self, salt: bytes, *, bodies: bool = True) -> None:
-        self._salt = salt
+        self.fingerprinter = Fingerprinter(salt)
+        self._reads = ContentReads(self.fingerprinter)
         self._bodies = bodies
         self._streams: dict[bytes, _Stream] = {}
         self._socket_of: dict[bytes, bytes] = {}  # by half of a connection
@@ -89,7 +92,7 @@ class Redactor:
 
     def fingerprint(self, secret: bytes) -> str:
         """Eight hex digits that tell keys apart and do not give them away."""
-        return hmac.new(self._salt, secret, hashlib.blake2b).hexdigest()[:8]
+        return f"{self.fingerprinter.of(secret) >> 32:08x}"
 
     @property
     def blanked_bytes(self) -> int:
@@ -147,7 +150,8 @@ class Redactor:
     # Frames
 
     def frame(self, frame: bytes) -> bytes:
-        """The frame itself when it holds no secret, else a masked copy of equal length."""
+        """The frame itself when it holds no secret, else a masked copy of equal length; for the
+        content of a file its fingerprints."""
         kind = frame[4]
         if kind == frames.PLAIN_DATA:
             return self._plain_data(frame)
@@ -157,6 +161,11 @@ class Redactor:
             return frame if masked == raw else frame[: frames.ARGV_OFFSET] + masked
         if kind == frames.PROCESS_SEEN:
             return self._process_seen(frame)
+        if kind in (frames.FILE_TOUCHED, frames.CONNECTED):
+            spans = secrets_in(frame)
+            return self._overwrite(frame, spans) if spans else frame
+        if kind == frames.FILE_CONTENT:
+            return self._file_content(frame)
         if kind == frames.CONNECTION_CLOSED:
             identity = frame[16:40] + frame[40:44]
             for direction in (b"\0", b"\1"):
@@ -168,6 +177,8 @@ class Redactor:
                     self._half_of.pop(joined + direction, None)
         elif kind == frames.HALF_JOINED and self._bodies:
             self._half_joined(frame)
+        elif kind == frames.PROCESS_EXITED:
+            self._reads.ended(int.from_bytes(frame[24:28], "little"))
         return frame
 
     def _plain_data(self, frame: bytes) -> bytes:
@@ -340,6 +351,14 @@ class Redactor:
             return frame
         argv = tuple(masked.decode("utf-8", "replace").split("\0"))
         return frames.encode(replace(event, argv=argv))
+
+    # Files
+
+    def _file_content(self, frame: bytes) -> bytes:
+        event = frames.decode(frame)
+        if isinstance(event, FileContent):
+            return frames.encode_fingerprints(self._reads.fingerprints(event))
+        return frames.without_payload(frame)
 
     # Text
 

@@ -27,7 +27,10 @@ _BATCH_ROWS = 2048
 _LARGE_BYTES = 16 << 20
 _MERGED_ROWS = 128  # at once, as a row may hold megabytes
 _BY_NAME = {table.name: table for table in TABLES}
-_OF_THE_WHOLE = ("capture", "health_counter", "tls_coverage")
+_OF_THE_WHOLE = (
+    *("capture", "health_counter", "tls_coverage"),
+    *("file_event", "network_event", "privilege_change", "content_sighting"),
+)
 _OF_A_CALL = ("llm_call", "chunk_timing", "tool_call")
 _MODEL = ("provider", "api", "model", "request_model")
 _USAGE = (
@@ -97,8 +100,10 @@ class Replacement:
         self._covers_all = self._force or self._reaches_end()
         change = self._compare()
         if not dry_run:
+            self._mark_stale()
             self._take_away()
             self._put()
+            self._mark_stale()
             self._forget_unneeded()
         for name in _TEMPORARY:
             run(self._store, f"DROP TABLE IF EXISTS temp.{name}")
@@ -214,6 +219,15 @@ class Replacement:
         )
 
     # Away with the old rows
+
+    def _mark_stale(self) -> None:
+        """The sessions of the capture, before and after, are to be analysed anew."""
+        run(
+            self._store,
+            "INSERT INTO stale_session SELECT DISTINCT session_id FROM llm_call"
+            " WHERE capture_id = ? AND session_id NOT IN (FROM stale_session)",
+            self._capture.capture_id,
+        )
 
     def _take_away(self) -> None:
         capture_id = self._capture.capture_id

@@ -153,6 +153,7 @@ class SessionRow:
     parent_session_id: str | None
     root_pid: int | None
     started_ns: int
+    parent_source: str | None = None  # read (from the wire) | prompt | process; None: no parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,9 +370,10 @@ class ContentSightingRow:
     call_id: str | None  # the LLM call that carried it; None: another exchange
     host: str | None
     url_path: str | None  # of an exchange that is no call, without its query
-    encoding: str  # plain | base64 | hex | percent
+    encoding: str  # plain | base64 | hex | percent | gzip; in each other: outer+inner
     matched: int  # fingerprints of the file that were seen
     known: int  # fingerprints of what was read of it
+    place: str  # message (of a call) | body | url | header | credential (header) | rpc
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ _HEADER_NAMES = (
 _SCHEME = rb"(?:(?:bearer|basic|token|apikey)[ \t]+)?"
 HEADER = re.compile(rb"(?im)^(?:" + _HEADER_NAMES + rb")[ \t]*:[ \t]*" + _SCHEME + rb"(\S[^\r\n]*)")
 _NAMES = frozenset(_HEADER_NAMES.split(b"|"))
+_CREDENTIAL_NAME = re.compile(rb"token|key|auth|secret|credential|cookie|session")
 _VALUE = re.compile(rb"(?is)[ \t]*" + _SCHEME + rb"(\S.*)")
 # Signatures of AWS (Signature Version 4): a key's name, and what is different in each request.
 _SIGNED = b"AWS4-HMAC-SHA256"
@@ -130,6 +131,11 @@ def in_header(name: bytes | None, value: bytes, *, cut: bool = False) -> list[Sp
     if may_hold_key(value):
         spans += in_body(value)[0] if cut else keys(value)
     return merged(spans)
+
+
+def is_credential_header(name: bytes) -> bool:
+    """May a header of this name, in lower case, carry a credential?"""
+    return name in _NAMES or _CREDENTIAL_NAME.search(name) is not None
 
 
 def keys(window: bytes) -> list[Span]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable
-from itertools import islice
+from collections.abc import Callable, Hashable, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +38,12 @@ class Store:
         self._content = content
         self._known = {table.name: _Known(table) for table in TABLES}
         self._lock = threading.Lock()
-        self._connection: duckdb.DuckDBPyConnection | None = self._connect()
+        connection = self._connect()
+        self._connection: duckdb.DuckDBPyConnection | None = connection
+        self._writes = 0
+        self._touched = _TouchedSessions()
+        self._stale: dict[str, int] = {}
+        self._read_stale(connection)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, content: bool = True) -> Store:
@@ -69,8 +74,12 @@ class Store:
         """Store the batch in one transaction. `StoreWriteFailed` when it cannot; none is kept."""
         with self._lock:
             fresh = [(table, self._fresh(table, batch)) for table in TABLES]
+            sessions = self._touched.by(batch)
             try:
-                self._insert([(table, keyed) for table, keyed in fresh if keyed])
+                self._insert(
+                    [(table, keyed) for table, keyed in fresh if keyed],
+                    [session_id for session_id in sessions if session_id not in self._stale],
+                )
             except (duckdb.Error, StoreError) as error:
                 self._recover()
                 raise StoreWriteFailed(self.path, first_line(error)) from error
@@ -79,6 +88,63 @@ class Store:
                 raise
             for table, keyed in fresh:
                 self._known[table.name].add(keyed)
+            self._writes += 1
+            self._stale.update(dict.fromkeys(sessions, self._writes))
+
+    def stale_sessions(self) -> dict[str, int]:
+        """Sessions of which rows were written since `derive` named them; each with a number that
+        changes when more are written."""
+        with self._lock:
+            return dict(self._stale)
+
+    def mark_all_stale(self) -> None:
+        """As if rows of every session had been written just now."""
+        with self._lock:
+            connection = self._open_connection()
+            run(
+                connection,
+                "INSERT INTO stale_session SELECT session_id FROM session"
+                " WHERE session_id NOT IN (FROM stale_session)",
+            )
+            self._read_stale(connection)
+
+    def _read_stale(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._writes += 1
+        marked = run(connection, "SELECT session_id FROM stale_session")
+        self._stale = dict.fromkeys((session_id for (session_id,) in marked), self._writes)
+
+    def derive(
+        self,
+        change: Callable[[duckdb.DuckDBPyConnection], None],
+        analysed: Mapping[str, int] | None = None,
+    ) -> None:
+        """Let `change` alter tables that no batch writes, in one transaction.
+
+        Of the sessions `analysed`, as `stale_sessions` told them, those of which nothing was
+        written since are no longer stale. Fails as `transact` does.
+        """
+        with self._lock:
+            current = [one for one, at in (analysed or {}).items() if self._stale.get(one) == at]
+            try:
+                connection = self._open_connection()
+                create_private(wal_path(self.path))
+                run(connection, "BEGIN")
+                change(connection)
+                if current:
+                    run(
+                        connection,
+                        "DELETE FROM stale_session WHERE session_id IN (SELECT unnest(?::TEXT[]))",
+                        current,
+                    )
+                run(connection, "COMMIT")
+            except duckdb.Error as error:
+                self._recover()
+                raise StoreWriteFailed(self.path, first_line(error)) from error
+            except BaseException:
+                self._recover()
+                raise
+            for session_id in current:
+                del self._stale[session_id]
 
     def transact(self, change: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         """What `change` returns, which it may alter the store for in one transaction.
@@ -93,6 +159,7 @@ class Store:
                 run(connection, "BEGIN")
                 result = change(connection)
                 run(connection, "COMMIT")
+                self._read_stale(connection)
             except duckdb.Error as error:
                 self._recover()
                 raise StoreWriteFailed(self.path, first_line(error)) from error
@@ -149,7 +216,9 @@ class Store:
             return {key: row for key, row in keyed.items() if key not in known}
         return {key: row for key, row in keyed.items() if known.get(key) != row}
 
-    def _insert(self, fresh: list[tuple[Table, dict[Hashable, Any]]]) -> None:
+    def _insert(
+        self, fresh: list[tuple[Table, dict[Hashable, Any]]], newly_stale: list[str]
+    ) -> None:
         if not fresh:
             return
         connection = self._open_connection()
@@ -163,6 +232,8 @@ class Store:
             run(connection, "BEGIN")
             for table, _ in fresh:
                 run(connection, table.merge_sql(f"incoming_{table.name}"))
+            if newly_stale:
+                run(connection, "INSERT INTO stale_session SELECT unnest(?::TEXT[])", newly_stale)
             run(connection, "COMMIT")
         finally:
             for source in registered:
@@ -205,6 +276,36 @@ class Store:
             connection.close()
             raise
         return connection
+
+
+class _TouchedSessions:
+    """Which sessions the rows of a batch belong to; what processes did, to those of the latest
+    processes."""
+
+    def __init__(self) -> None:
+        self._of_process: dict[str, str] = {}
+
+    def by(self, batch: Batch) -> set[str]:
+        """Their ids."""
+        named: tuple[Any, ...] = (*batch.sessions, *batch.calls, *batch.tool_calls)
+        sessions = {row.session_id for row in named}
+        for process in batch.processes:
+            if process.session_id is not None:
+                sessions.add(process.session_id)
+                self._of_process[process.process_key] = process.session_id
+        actions: tuple[Any, ...] = (
+            *(batch.file_events, batch.network_events),
+            *(batch.privilege_changes, batch.content_sightings),
+        )
+        for row in chain.from_iterable(actions):
+            session_id = self._of_process.get(row.process_key)
+            if session_id is not None:
+                sessions.add(session_id)
+        for process_key in list(
+            islice(self._of_process, max(0, len(self._of_process) - _KNOWN_KEYS))
+        ):
+            del self._of_process[process_key]
+        return sessions
 
 
 class _Known:

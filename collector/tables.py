@@ -177,13 +177,16 @@ TABLES = (
         content_columns=frozenset({"error_message"}),
     ),
     Table("processes", "process", rows.ProcessRow, ("process_key",)),
-    Table("file_events", "file_event", rows.FileEventRow, ("file_event_id",)),
-    Table("network_events", "network_event", rows.NetworkEventRow, ("network_event_id",)),
+    # The time, which never changes, leads to the few blocks of a long table that may hold a key.
+    Table("file_events", "file_event", rows.FileEventRow, ("first_ns", "file_event_id")),
+    Table(
+        "network_events", "network_event", rows.NetworkEventRow, ("first_ns", "network_event_id")
+    ),
     Table(
         "privilege_changes",
         "privilege_change",
         rows.PrivilegeChangeRow,
-        ("privilege_change_id",),
+        ("at_ns", "privilege_change_id"),
         OnKnownKey.KEEP,
     ),
     Table("content_sightings", "content_sighting", rows.ContentSightingRow, ("sighting_id",)),

@@ -29,7 +29,9 @@ class NeedsRoot(UnderglassError):
 class ProbeClient:
     """A running probe process. A context manager: leaving it ends the process."""
 
-    def __init__(self, *, data_ring_pages: int | None = None) -> None:
+    def __init__(
+        self, *, data_ring_pages: int | None = None, file_ring_pages: int | None = None
+    ) -> None:
         """Start it; it reports `ready` or `failed` as a frame. Raises NeedsRoot."""
         if os.geteuid() != 0:
             raise NeedsRoot(
@@ -38,9 +40,8 @@ class ProbeClient:
             )
         ours, theirs = socket.socketpair()
         self.socket = ours
-        arguments = [str(theirs.fileno())]
-        if data_ring_pages is not None:
-            arguments.append(str(data_ring_pages))
+        pages = (data_ring_pages or 0, file_ring_pages or 0)  # 0: as is usual
+        arguments = [str(theirs.fileno()), *map(str, pages)]
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", _START, *arguments],
             pass_fds=[theirs.fileno()],

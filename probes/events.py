@@ -303,7 +303,7 @@ class CredentialChange(IntEnum):
     SETUID = 1  # setuid, setreuid, setresuid
     SETGID = 2
     CAPSET = 3
-    UNSHARE = 4
+    UNSHARE = 4  # also of a child that clone(2) put into namespaces of its own
     SETNS = 5
     PTRACE = 6
 
@@ -349,7 +349,11 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True)
 class ContentFingerprints:
-    """Salted fingerprints of the lines and words that a process read from a sensitive file."""
+    """Salted fingerprints of the lines and words that a process read from a sensitive file.
+
+    One event for each read; those of a file follow each other until one `begins` anew. `open`:
+    of the line that the read cut, as far as it has come; the next event's are in their place.
+    """
 
     ktime_ns: int
     pid: int
@@ -357,6 +361,10 @@ class ContentFingerprints:
     device: int
     inode: int
     fingerprints: tuple[int, ...]  # 64 bits each, in order, without repeats
+    open: tuple[int, ...] = ()
+    begins: bool = True
+    skipped: int = 0  # fingerprints beyond the limit so far
+    skipped_bytes: int = 0  # read beyond the limit so far
 
 
 @dataclass(frozen=True, slots=True)

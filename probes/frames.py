@@ -18,11 +18,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from probes import action_frames
 from probes.events import (
     ChannelEnd,
     ConnectionClosed,
     ConnectionKey,
     ConnectionOpened,
+    ContentFingerprints,
     Counters,
     HalfJoined,
     LibraryMapped,
@@ -58,15 +60,22 @@ LIBRARY_MAPPED = 8
 HALF_JOINED = 9
 CHANNEL_END = 10
 TLS_HELLO = 11
+FILE_TOUCHED = 12
+CONNECTED = 13
+DNS_ANSWERED = 14
+CREDENTIALS_CHANGED = 15
+FILE_CONTENT = 16
 PROCESS_SEEN = 32
 LIBRARY_SEEN = 33
 COUNTERS_FRAME = 34
 PROBE_STATE = 35
 PROCESS_TRAFFIC = 36
+CONTENT_FINGERPRINTS = 37  # made by redaction, of FILE_CONTENT
 CONTROL = 64
 
 # Slots of the kernel's counter array: those of each source in turn (`enum source_counter`), then
-# those of processes (`enum counter`). A source's slot is named `SOURCE.COUNTER`.
+# those of processes (`enum process_counter`) and of what they do (`enum action_counter`). A
+# source's slot is named `SOURCE.COUNTER`.
 SOURCE_COUNTERS = (
     "events",
     "bytes",
@@ -85,9 +94,24 @@ PROCESS_COUNTERS = (
     "process_truncated_bytes",
     "process_lost_targets_table_full",
 )
+ACTION_COUNTERS = (
+    "file.events",
+    "file.lost_events_ring_full",
+    "file.truncated_paths",
+    "file.content_bytes",
+    "file.lost_content_bytes_ring_full",
+    "file.lost_content_bytes_read_fault",
+    "file.unseen_content_bytes",
+    "network.events",
+    "network.lost_events_ring_full",
+    "network.lost_events_read_fault",
+    "privilege.events",
+    "privilege.lost_events_ring_full",
+)
 COUNTERS = (
     *(f"{source.name.lower()}.{counter}" for source in Source for counter in SOURCE_COUNTERS),
     *PROCESS_COUNTERS,
+    *ACTION_COUNTERS,
 )
 
 # Payload layouts, after the header.
@@ -103,6 +127,7 @@ _EXECUTED = struct.Struct("<QIIIIQ16s")
 _PATH = struct.Struct("<QIBBH")
 _EXITED = struct.Struct("<QII")
 _MAPPED = struct.Struct("<QIIQQQ")
+_FINGERPRINTS = struct.Struct("<QQQQIIIII")
 
 _FROM = 0x8000  # in `blanked`: all from this offset on, rather than so many bytes at the beginning
 
@@ -283,6 +308,25 @@ def _process_traffic(frame: bytes, ktime_ns: int) -> ProbeEvent:
     return ProcessTraffic(ktime_ns, **_payload(frame))
 
 
+def _fingerprints(frame: bytes, ktime_ns: int) -> ProbeEvent:
+    start_ns, device, inode, skipped_bytes, pid, begins, skipped, size, open_size = (
+        _FINGERPRINTS.unpack_from(frame, HEADER.size)
+    )
+    found = struct.unpack_from(f"<{size + open_size}Q", frame, HEADER.size + _FINGERPRINTS.size)
+    return ContentFingerprints(
+        ktime_ns,
+        pid,
+        start_ns,
+        device,
+        inode,
+        found[:size],
+        found[size:],
+        bool(begins),
+        skipped,
+        skipped_bytes,
+    )
+
+
 _DECODERS: dict[int, _Decoder] = {
     PLAIN_DATA: _plain_data,
     CONNECTION_OPENED: _opened,
@@ -295,11 +339,17 @@ _DECODERS: dict[int, _Decoder] = {
     HALF_JOINED: _joined,
     CHANNEL_END: _channel_end,
     TLS_HELLO: _hello,
+    FILE_TOUCHED: action_frames.touched,
+    CONNECTED: action_frames.connected,
+    DNS_ANSWERED: action_frames.dns_answered,
+    CREDENTIALS_CHANGED: action_frames.credentials_changed,
+    FILE_CONTENT: action_frames.file_content,
     PROCESS_SEEN: _process_seen,
     LIBRARY_SEEN: _library_seen,
     COUNTERS_FRAME: _counters,
     PROBE_STATE: _probe_state,
     PROCESS_TRAFFIC: _process_traffic,
+    CONTENT_FINGERPRINTS: _fingerprints,
 }
 _KINDS: dict[type, int] = {
     ProcessSeen: PROCESS_SEEN,
@@ -347,6 +397,30 @@ def encode_closed(ktime_ns: int, key: ConnectionKey, read: int, written: int) ->
     payload = CLOSED.pack(start_ns, handle, epoch, tgid, 0, read, written)
     size = HEADER.size + len(payload)
     return HEADER.pack(size, CONNECTION_CLOSED, VERSION, 0, ktime_ns) + payload
+
+
+def encode_fingerprints(event: ContentFingerprints) -> bytes:
+    """A frame that takes the place of a FILE_CONTENT frame."""
+    found = (*event.fingerprints, *event.open)
+    payload = _FINGERPRINTS.pack(
+        event.start_ns,
+        event.device,
+        event.inode,
+        event.skipped_bytes,
+        event.pid,
+        event.begins,
+        min(event.skipped, 0xFFFFFFFF),
+        len(event.fingerprints),
+        len(event.open),
+    ) + struct.pack(f"<{len(found)}Q", *found)
+    size = HEADER.size + len(payload)
+    return HEADER.pack(size, CONTENT_FINGERPRINTS, VERSION, 0, event.ktime_ns) + payload
+
+
+def without_payload(frame: bytes) -> bytes:
+    """The head of a frame alone, as a frame; decodes as `UnknownFrame`."""
+    _, kind, version, flags, ktime_ns = HEADER.unpack_from(frame)
+    return HEADER.pack(HEADER.size, kind, version, flags, ktime_ns)
 
 
 def json_frame(kind: int, ktime_ns: int, payload: dict[str, Any]) -> bytes:

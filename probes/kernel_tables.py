@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from ctypes import c_uint32, c_uint64
+from ctypes import c_uint8, c_uint32, c_uint64
 from pathlib import Path
 
 from probes import frames, maps
@@ -26,6 +26,7 @@ class KernelTables:
         self._endpoints = programs.table("endpoints", key, maps.Endpoint)
         self._stacks = programs.table("stacks", maps.StackKey, c_uint64 * 0)
         self._settled = programs.table("settled_sockets", c_uint64, maps.Settled)
+        self._sensitive = programs.table("sensitive_files", maps.ContentKey, c_uint8)
         self._traffic = programs.table("tls_traffic", c_uint32, maps.Traffic)
         per_processor = c_uint64 * _processors()
         self._counters = programs.table("counters", c_uint32, per_processor)
@@ -41,6 +42,7 @@ class KernelTables:
                 ("stacks", self._stacks),
                 ("settled_sockets", self._settled),
                 ("tls_traffic", self._traffic),
+                ("sensitive_files", self._sensitive),
             )
         }
 
@@ -75,6 +77,9 @@ class KernelTables:
         for slot in self._settled:
             if slot.value >> 32 in dead:
                 self._settled.discard(slot)
+        for file in self._sensitive:
+            if file.tgid in dead:
+                self._sensitive.discard(file)
         for pid in dead:
             self._traffic.discard(c_uint32(pid))
         return closed

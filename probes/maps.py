@@ -96,6 +96,26 @@ class ProcessName(ctypes.Structure):
     _fields_ = (("text", ctypes.c_char * 16),)
 
 
+SENSITIVE_NAME_BYTES = 63
+
+
+class SensitiveName(ctypes.Structure):
+    """struct sensitive_name"""
+
+    _fields_ = (("text", ctypes.c_char * 64),)
+
+
+class ContentKey(ctypes.Structure):
+    """struct content_key"""
+
+    _fields_ = (
+        ("inode", ctypes.c_uint64),
+        ("device", ctypes.c_uint64),
+        ("tgid", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    )
+
+
 class BpfMap(Generic[Key, Value]):
     """One map. Missing keys raise KeyError; what the kernel refuses raises OSError."""
 

@@ -4,9 +4,9 @@ In: control frames on a socket. Out: event frames on the same socket. It copies 
 When the socket's other end is gone it detaches and ends; when the reader is slow the rings fill
 and the kernel counts what it had to drop, so nothing here queues without bound.
 
-Order on the socket is that of the kernel's time: a program's start precedes its data, and data of a
-connection its close. Of the two rings the lifecycle's is read first, so all data that came before
-its frames are there when both are merged.
+Order on the socket is that of the kernel's time: a program's start precedes what it does and its
+data, what it does precedes its end, and data of a connection precede its close. Each round forwards
+what the rings hold from before the round began; what is later waits for the next.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ from probes.events import (
     ProcessExited,
 )
 from probes.rings import RingBuffer
-from probes.session import DATA_RING_PAGES, LIFECYCLE_DRAIN_BYTES, ProbeSession
+from probes.session import (
+    DATA_RING_PAGES,
+    FILE_DRAIN_BYTES,
+    FILE_RING_PAGES,
+    LIFECYCLE_DRAIN_BYTES,
+    ProbeSession,
+)
 
 POLL_MIN_MS = 4  # while data flows: fewer wakeups leave the processor to the agent
 POLL_MAX_MS = 16
@@ -46,7 +52,7 @@ PLANS_AT_END_S = 2.0  # what a file holds that was used too briefly to be hooked
 SEND_BYTES = 1 << 20
 MOST_VIEWS = 1024  # of one sendmsg(2), IOV_MAX
 ROUNDS_AT_END = 64  # of draining, should others go on producing
-CLAIM_SHARE = 3 / 8  # of the data ring in use: the reader is too slow
+CLAIM_SHARE = 3 / 8  # of a ring in use: the reader is too slow
 YIELD_SHARE = 1 / 64
 
 
@@ -82,21 +88,21 @@ class ReaderPriority:
         """For good: the capture ends, and somebody waits for the rest."""
         self._set(polite=False)
 
-    def adapt(self, ring: RingBuffer) -> None:
-        """Look at how full the ring is and change the policy when it is time."""
-        used = ring.used_bytes
-        if self._polite and used > ring.size_bytes * CLAIM_SHARE:
+    def adapt(self, rings: Iterable[RingBuffer]) -> None:
+        """Look at how full the fullest ring is and change the policy when it is time."""
+        share = max(ring.used_bytes / ring.size_bytes for ring in rings)
+        if self._polite and share > CLAIM_SHARE:
             self._set(polite=False)
-        elif not self._polite and used < ring.size_bytes * YIELD_SHARE:
+        elif not self._polite and share < YIELD_SHARE:
             self._set(polite=True)
 
 
-def _merged(data: Sequence[memoryview], lifecycle: deque[bytes]) -> list[bytes | memoryview]:
-    """Frames of both rings by the kernel's time; lifecycle frames later than all data stay."""
+def _merged(data: Sequence[memoryview], others: deque[bytes]) -> list[bytes | memoryview]:
+    """Frames of all rings by the kernel's time; others later than all data stay."""
     merged: list[bytes | memoryview] = []
     for view in data:
-        while lifecycle and _time(lifecycle[0]) < _time(view):
-            merged.append(lifecycle.popleft())
+        while others and _time(others[0]) < _time(view):
+            merged.append(others.popleft())
         merged.append(view)
     return merged
 
@@ -136,12 +142,29 @@ class ProbeProcess:
         if not total:
             return
         try:
-            sent = self._socket.sendmsg(views)
+            sent = self._send_some(views)
             if sent < total:
-                rest = b"".join(views)
-                self._socket.sendall(memoryview(rest)[sent:])
+                rest = memoryview(b"".join(views))
+                while sent < total:
+                    self._wait_for_reader()
+                    sent += self._send_some([rest[sent:]])
         except OSError as error:
             raise ReaderGone from error
+
+    def _send_some(self, views: Collection[bytes | memoryview]) -> int:
+        """How many bytes the socket took. Raises OSError."""
+        try:
+            return self._socket.sendmsg(views, (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def _wait_for_reader(self) -> None:
+        """Until the socket takes more; the rings fill meanwhile."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLOUT)
+        while not poll.poll(POLL_MAX_MS):
+            if self._reader is not None:
+                self._reader.adapt(self._session.rings)
 
     def send(self, *events: frames.OwnEvent) -> None:
         """Send events of the probe process's own. Raises ReaderGone."""
@@ -153,15 +176,15 @@ class ProbeProcess:
 
     # Draining
 
-    def _drain_data(self, lifecycle: deque[bytes]) -> int:
-        """Forward the data ring, with the lifecycle frames in between where they belong."""
+    def _drain_data(self, others: deque[bytes], before_ns: int) -> int:
+        """Forward the data ring, with the other rings' frames in between where they belong."""
         ring, until, moved = self._session.data_ring, self._session.data_ring.produced(), 0
         while True:
-            views, position = ring.frames(until, SEND_BYTES)
+            views, position = ring.frames(until, SEND_BYTES, before_ns)
             if views:
                 on_trial = self._session.attachments.trials
                 heard = self._hear(views) if on_trial else []
-                self._send_views(_merged(views, lifecycle) if lifecycle else views)
+                self._send_views(_merged(views, others) if others else views)
                 self.send(*heard)
                 moved += len(views)
             ring.release(position)
@@ -184,14 +207,14 @@ class ProbeProcess:
 
     def drain(self) -> int:
         """Forward all that the rings hold; returns the number of frames. Raises ReaderGone."""
-        ring = self._session.lifecycle_ring
-        views, position = ring.frames(ring.produced(), LIFECYCLE_DRAIN_BYTES)
-        copies = [bytes(view) for view in views]
-        ring.release(position)
+        session, before_ns = self._session, time.monotonic_ns()
+        copies, before_ns = session.lifecycle_ring.take(LIFECYCLE_DRAIN_BYTES, before_ns)
+        actions, before_ns = session.file_ring.take(FILE_DRAIN_BYTES, before_ns)
         if any(frame[4] == frames.PROCESS_EXITED for frame in copies):
             self._tell_traffic()  # of a process precedes its end
-        rest = deque(frame for frame in copies if frame[4] != frames.LIBRARY_MAPPED)
-        moved = self._drain_data(rest) + len(copies)
+        told = [frame for frame in copies if frame[4] != frames.LIBRARY_MAPPED]
+        rest = deque(sorted(told + actions, key=_time) if actions else told)
+        moved = self._drain_data(rest, before_ns) + len(copies) + len(actions)
         self._send_views(rest)
         self._react([frames.decode(frame) for frame in copies])
         return moved
@@ -253,6 +276,8 @@ class ProbeProcess:
             self._bring_in(pid for pid in procfs.pids() if pid not in (*excluded, os.getpid()))
         elif operation == "hook":
             self.send(*session.hook_file(message["path"]))
+        elif operation == "sensitive":
+            session.mark_sensitive(message["files"], message["directories"])
         elif operation == "freeze_unknown":
             session.freeze_unknown()
         elif operation == "ignore":
@@ -284,7 +309,7 @@ class ProbeProcess:
         while not self._stopping:
             self._wait(wait_ms)
             if self._reader is not None:
-                self._reader.adapt(self._session.data_ring)
+                self._reader.adapt(self._session.rings)
             wait_ms = POLL_MIN_MS if self.drain() else min(wait_ms * 2, POLL_MAX_MS)
             now = time.monotonic()
             if now >= self._next_sweep:
@@ -294,7 +319,7 @@ class ProbeProcess:
                 self._next_counters = now + COUNTERS_EVERY_S
                 self._tell_counters()
         for _ in range(ROUNDS_AT_END):
-            if not self.drain():
+            if not self.drain() and not any(ring.used_bytes for ring in self._session.rings):
                 break
         for library in self._session.finish_plans(PLANS_AT_END_S):
             self.send(library)
@@ -320,12 +345,15 @@ class ProbeProcess:
 
 
 def main(argv: Sequence[str] = sys.argv[1:]) -> int:
-    """`probes.process SOCKET_FD [DATA_RING_PAGES]`: run on an inherited socket."""
+    """`probes.process SOCKET_FD [DATA_RING_PAGES FILE_RING_PAGES]`: run on an inherited socket."""
     connection = socket.socket(fileno=int(argv[0]))
-    ring_pages = int(argv[1]) if len(argv) > 1 else DATA_RING_PAGES
+    data_pages, file_pages = map(int, argv[1:] or (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        session = ProbeSession(data_ring_pages=ring_pages)
+        session = ProbeSession(
+            data_ring_pages=data_pages or DATA_RING_PAGES,
+            file_ring_pages=file_pages or FILE_RING_PAGES,
+        )
         try:
             ProbeProcess(connection, session).run()
         finally:

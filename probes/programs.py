@@ -160,11 +160,11 @@ class Programs:
         for thread in closing:
             thread.join()
 
-    def chain(self, table: str, function: str) -> None:
-        """Let a raw tracepoint program be called through slot 0 of a program array."""
+    def chain(self, table: str, slot: int, function: str) -> None:
+        """Let a raw tracepoint program be called through a slot of a program array."""
         program = self.load_function(function, bpf_syscall.PROGRAM_RAW_TRACEPOINT)
         slots = self.table(table, ctypes.c_uint32, ctypes.c_uint32)
-        slots[ctypes.c_uint32(0)] = ctypes.c_uint32(program)
+        slots[ctypes.c_uint32(slot)] = ctypes.c_uint32(program)
 
     @property
     def attached(self) -> int:

@@ -36,20 +36,40 @@ from probes.rings import RingBuffer
 SOURCES = (
     "frame.bpf.h",
     "connection.bpf.h",
+    "calls.bpf.h",
     "files.bpf.h",
+    "paths.bpf.h",
     "tls.bpf.c",
     "aead.bpf.c",
     "rustls.bpf.c",
     "endpoints.bpf.h",
     "sockets.bpf.c",
+    "content.bpf.c",
+    "file_calls.bpf.c",
+    "network_calls.bpf.c",
+    "credentials.bpf.c",
     "process.bpf.c",
 )
 RAW_TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_exit")
+# Slots of the program array `steps` (`bpf/calls.bpf.h`).
+STEPS = (
+    "transfer_step",
+    "file_step",
+    "file_long_step",
+    "sensitive_step",
+    "content_step",
+    "connect_step",
+    "datagram_step",
+    "credentials_step",
+)
 DATA_RING_PAGES = 8192  # 32 MiB
 LIFECYCLE_RING_PAGES = 4096  # 16 MiB: an exec takes some 9 KiB until it is read
+FILE_RING_PAGES = 4096  # 16 MiB: an open takes some 0.5 KiB until it is read
 CONNECTIONS = 65536
 TARGET_FOLLOW = 1
 LIFECYCLE_DRAIN_BYTES = 4 << 20
+FILE_DRAIN_BYTES = 4 << 20
+SENSITIVE_FILE, SENSITIVE_DIRECTORY = 1, 2
 FILE_WITHOUT_TLS, FILE_WITH_TLS = 1, 2
 
 
@@ -72,16 +92,20 @@ def program_text() -> str:
 class ProbeSession:
     """Loaded probes and what they are attached to. Needs root; one per process."""
 
-    def __init__(self, *, data_ring_pages: int = DATA_RING_PAGES) -> None:
+    def __init__(
+        self, *, data_ring_pages: int = DATA_RING_PAGES, file_ring_pages: int = FILE_RING_PAGES
+    ) -> None:
         """Compile and load. Raises BccUnavailable, ProgramsRejected, BtfUnavailable, OSError."""
         mount_tracefs()
         defines = btf.kernel_offsets() | {
             "DATA_RING_PAGES": data_ring_pages,
             "LIFECYCLE_RING_PAGES": LIFECYCLE_RING_PAGES,
+            "FILE_RING_PAGES": file_ring_pages,
             "CONNECTIONS": CONNECTIONS,
         }
         self._programs = programs = Programs(program_text(), defines)
-        programs.chain("steps", "transfer_step")
+        for slot, function in enumerate(STEPS):
+            programs.chain("steps", slot, function)
         for tracepoint in RAW_TRACEPOINTS:
             programs.attach_raw_tracepoint(tracepoint, f"on_{tracepoint}")
         programs.attach_tracepoint("syscalls", "sys_enter_close", "on_sys_enter_close")
@@ -90,6 +114,7 @@ class ProbeSession:
         self.lifecycle_ring = RingBuffer(
             self._programs.map_fd("lifecycle_ring"), LIFECYCLE_RING_PAGES * page
         )
+        self.file_ring = RingBuffer(self._programs.map_fd("file_ring"), file_ring_pages * page)
         self.tables = KernelTables(self._programs)
         self.attachments = Attachments(self._programs)
         self.plans = PlanSource(PlanCache())
@@ -100,6 +125,11 @@ class ProbeSession:
         self._known_files = programs.table("known_files", maps.FileName, c_uint32)
         self._hearing = Hearing()
         self._exclude(os.getpid())
+
+    @property
+    def rings(self) -> tuple[RingBuffer, ...]:
+        """All that is to be drained."""
+        return self.data_ring, self.lifecycle_ring, self.file_ring
 
     @property
     def lifecycle_descriptor(self) -> int:
@@ -155,6 +185,18 @@ class ProbeSession:
     def ignore(self, key: ConnectionKey) -> None:
         """Stop copying a connection's bytes; they are counted as ignored."""
         self.tables.ignore(key)
+
+    def mark_sensitive(self, files: Iterable[str], directories: Iterable[str]) -> None:
+        """Deliver what is read of files of these names, and of files in directories of these."""
+        wanted: dict[str, int] = {}
+        for names, kind in ((files, SENSITIVE_FILE), (directories, SENSITIVE_DIRECTORY)):
+            for name in names:
+                wanted[name] = wanted.get(name, 0) | kind
+        table = self._programs.table("sensitive_names", maps.SensitiveName, c_uint32)
+        for name, kinds in wanted.items():
+            text = name.encode()
+            if 0 < len(text) <= maps.SENSITIVE_NAME_BYTES:
+                table[maps.SensitiveName(text)] = c_uint32(kinds)
 
     # Libraries
 

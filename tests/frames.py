@@ -377,6 +377,10 @@ _KEYS = {
     "rpc_messages": ("message_id",),
     "health": ("capture_id", "source", "counter", "cause"),
     "coverage": ("capture_id", "process_key", "stack", "path", "build_id"),
+    "file_events": ("file_event_id",),
+    "network_events": ("network_event_id",),
+    "privilege_changes": ("privilege_change_id",),
+    "content_sightings": ("sighting_id",),
 }
 
 

@@ -30,8 +30,13 @@ def since_ns(text: str | None) -> int | None:
     return parse_since(text, time.time_ns())
 
 
-def listing(name: str, help_text: str, query: Query, *, empty: str) -> click.Command:
-    """A command that prints the rows of one query as a table or as a JSON array."""
+def listing(
+    name: str, help_text: str, query: Query, *, empty: str, analysed: bool = False
+) -> click.Command:
+    """A command that prints the rows of one query as a table or as a JSON array.
+
+    `analysed`: the rows are what analysis says, which must be up to date.
+    """
 
     @click.command(name, help=help_text)
     @db_option
@@ -41,9 +46,11 @@ def listing(name: str, help_text: str, query: Query, *, empty: str) -> click.Com
     def command(db: str | None, since: str | None, session: str | None, as_json: bool) -> None:
         from analysis.columns import TABLES
         from analysis.reading import open_reader
+        from underglass.analysed import analysed_reader
         from underglass.printing import print_json, print_table
 
-        with open_reader(store_path(db)) as reader:
+        opened = analysed_reader if analysed else open_reader
+        with opened(store_path(db)) as reader:
             rows = query(reader, since_ns(since), session)
         if as_json:
             print_json(rows)
@@ -53,4 +60,4 @@ def listing(name: str, help_text: str, query: Query, *, empty: str) -> click.Com
     return command
 
 
-_TABLE_OF = {"loops": "findings", "escalations": "findings"}
+_TABLE_OF = {"loops": "findings", "escalations": "findings", "conflicts": "findings"}

@@ -57,6 +57,17 @@ def prices_option(function: _F) -> _F:
     )(function)
 
 
+def alerts_option(function: _F) -> _F:
+    """`--alerts FILE`."""
+    return click.option(
+        "--alerts",
+        type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+        metavar="FILE",
+        help="Write findings there as they are found, one JSON object a line; - for standard "
+        "error.",
+    )(function)
+
+
 def command_argument(function: _F) -> _F:
     """`-- CMD...`."""
     return click.argument("cmd", nargs=-1, required=True, type=click.UNPROCESSED)(function)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from probes.client import ProbeClient
 from probes.errors import UnderglassError
 from underglass import __version__, privileges
+from underglass.alerts import Alerts
 from underglass.launch import HeldCommand
 from underglass.packages import packaged_programs
 from underglass.paths import Invoker, fingerprint_salt, invoker, make_private, state_directory
@@ -50,6 +51,7 @@ class Watch:
     everything: bool = False
     freeze: bool = False
     seconds: float | None = None
+    alerts: Path | None = None  # where findings go as JSON lines when they are found; `-`: stderr
 
 
 def programs_of(command: Sequence[str]) -> list[str]:
@@ -117,6 +119,7 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
         make_private(what.store.parent)
     _request_targets(what, probe, held)
 
+    from analysis.live import LiveAnalyst
     from collector.capture import LiveCapture
     from collector.capture_info import observe
     from collector.decoding import tell_decoder
@@ -138,6 +141,8 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
     recording = RecordingWriter(what.recording, info) if what.recording is not None else None
     raw: RawData | None = None
     queries: QueryService | None = None
+    analyst: LiveAnalyst | None = None
+    alerts = Alerts(what.alerts) if what.alerts is not None else None
     try:
         if what.store is not None and what.raw_limit_bytes is not None:
             raw = RawData(what.store, info, what.raw_limit_bytes)
@@ -150,8 +155,11 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
                 overrides=overrides,
                 ignore=probe.ignore,
                 header_value=redactor.header_value,
+                fingerprinter=redactor.fingerprinter,
             )
         writer = BatchWriter(store.write, _complain) if store is not None else None
+        if store is not None:
+            analyst = LiveAnalyst(store, alerts)
 
         def write(batch: Batch) -> None:
             nonlocal queries
@@ -161,6 +169,8 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
             summary.add(batch)
             if writer is not None:
                 writer(batch)
+            if analyst is not None:
+                analyst.nudge()
             if queries is None and store is not None and capture.flushes:
                 queries = QueryService(store)  # now there is something to ask for
                 queries.start()
@@ -174,6 +184,10 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
         if writer is not None:
             writer.close()
             summary.dropped_rows = writer.dropped_rows
+        if analyst is not None:
+            analyst.close()
+            if analyst.failure is not None:
+                print(f"underglass: analysis failed: {analyst.failure}", file=sys.stderr)
         if capture.recording_failure is not None:
             _complain(capture.recording_failure)
             summary.recording_failed = True
@@ -190,14 +204,20 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
     finally:
         if queries is not None:
             queries.close()
+        if alerts is not None:
+            alerts.close()
         if store is not None:
             store.close()
     return summary
 
 
 def _request_targets(what: Watch, probe: ProbeClient, held: HeldCommand | None) -> None:
+    from collector.sensitive import kernel_names
+
     if what.freeze:
         probe.control("freeze_unknown")
+    files, directories = kernel_names()
+    probe.control("sensitive", files=files, directories=directories)
     if held is not None:
         for path in programs_of(held.command):
             probe.control("hook", path=path)

@@ -72,8 +72,52 @@ CREATE TABLE content_sighting (
     url_path TEXT,
     encoding TEXT NOT NULL,
     matched BIGINT NOT NULL,
-    known BIGINT NOT NULL
+    known BIGINT NOT NULL,
+    place TEXT NOT NULL
 );
 
 -- Sessions of which rows were written since they were analysed.
 CREATE TABLE stale_session (session_id TEXT NOT NULL);
+
+-- A process that was not seen to begin has no row in `process`.
+
+CREATE VIEW file_events AS
+SELECT
+    file_event_id, event.capture_id,
+    make_timestamptz(first_ns // 1000) AS first_at,
+    make_timestamptz(last_ns // 1000) AS last_at,
+    event.count, event.pid, comm, session_id,
+    operation, access, path, new_path, error,
+    creates, exclusive, truncates, appends, mode, size_bytes,
+    sensitive, device, inode, truncated, process_key
+FROM file_event AS event
+LEFT JOIN process USING (process_key);
+
+CREATE VIEW network_events AS
+SELECT
+    network_event_id, event.capture_id,
+    make_timestamptz(first_ns // 1000) AS first_at,
+    make_timestamptz(last_ns // 1000) AS last_at,
+    event.count, event.pid, comm, session_id,
+    transport, address, port, name, name_source, error, process_key
+FROM network_event AS event
+LEFT JOIN process USING (process_key);
+
+CREATE VIEW privilege_changes AS
+SELECT
+    privilege_change_id, change.capture_id,
+    make_timestamptz(at_ns // 1000) AS at,
+    change.pid, comm, session_id,
+    change.change, error, change.uid, euid, capabilities, detail, target_pid, process_key
+FROM privilege_change AS change
+LEFT JOIN process USING (process_key);
+
+CREATE VIEW content_sightings AS
+SELECT
+    sighting_id, sighting.capture_id,
+    make_timestamptz(sent_ns // 1000) AS at,
+    make_timestamptz(read_ns // 1000) AS read_at,
+    path, sensitive, sighting.pid, comm, session_id,
+    call_id, host, url_path, encoding, matched, known, process_key, read_process_key
+FROM content_sighting AS sighting
+LEFT JOIN process USING (process_key);

@@ -5,6 +5,7 @@
 
 #define S_IFMT 0170000
 #define S_IFIFO 0010000
+#define S_IFREG 0100000
 #define S_IFSOCK 0140000
 #define SOCK_STREAM 1
 #define AF_UNIX 1

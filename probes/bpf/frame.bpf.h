@@ -22,6 +22,11 @@ enum frame_kind {
     FRAME_HALF_JOINED = 9,
     FRAME_CHANNEL_END = 10,
     FRAME_TLS_HELLO = 11,
+    FRAME_FILE_TOUCHED = 12,
+    FRAME_CONNECTED = 13,
+    FRAME_DNS_ANSWERED = 14,
+    FRAME_CREDENTIALS_CHANGED = 15,
+    FRAME_FILE_CONTENT = 16,
 };
 
 struct frame {
@@ -47,7 +52,8 @@ enum source {
     SOURCES,
 };
 
-/* Counters, one slot a cause, for each source and then for processes; see probes/frames.py. */
+/* Counters, one slot a cause, for each source, then for processes, then for what processes do; see
+ * probes/frames.py. */
 enum source_counter {
     COUNT_EVENTS,
     COUNT_BYTES,
@@ -68,7 +74,22 @@ enum process_counter {
     COUNT_TARGETS_LOST,
     PROCESS_COUNTERS,
 };
-BPF_PERCPU_ARRAY(counters, u64, SOURCES *SOURCE_COUNTERS + PROCESS_COUNTERS);
+enum action_counter {
+    COUNT_FILE_EVENTS,
+    COUNT_FILE_LOST_EVENTS,
+    COUNT_FILE_TRUNCATED_PATHS,
+    COUNT_FILE_CONTENT_BYTES,
+    COUNT_FILE_LOST_CONTENT_RING,
+    COUNT_FILE_LOST_CONTENT_FAULT,
+    COUNT_FILE_UNSEEN_CONTENT,
+    COUNT_NETWORK_EVENTS,
+    COUNT_NETWORK_LOST_EVENTS,
+    COUNT_NETWORK_LOST_READ_FAULT,
+    COUNT_PRIVILEGE_EVENTS,
+    COUNT_PRIVILEGE_LOST_EVENTS,
+    ACTION_COUNTERS,
+};
+BPF_PERCPU_ARRAY(counters, u64, SOURCES *SOURCE_COUNTERS + PROCESS_COUNTERS + ACTION_COUNTERS);
 
 static __always_inline void add_to_slot(u32 slot, u64 amount) {
     u64 *value = counters.lookup(&slot);
@@ -84,9 +105,16 @@ static __always_inline void count(u32 which, u64 amount) {
     add_to_slot(SOURCES * SOURCE_COUNTERS + which, amount);
 }
 
-/* Ring for bulk data, and one for lifecycle so that bursts of data never evict an exit. */
+static __always_inline void count_action(u32 which, u64 amount) {
+    add_to_slot(SOURCES * SOURCE_COUNTERS + PROCESS_COUNTERS + which, amount);
+}
+
+/* Rings for bulk data, for lifecycle, so that bursts of data never evict an exit, and for what
+ * processes do to files, to privileges and on the network, so that a storm of opens evicts
+ * neither. */
 BPF_RINGBUF_OUTPUT(data_ring, DATA_RING_PAGES);
 BPF_RINGBUF_OUTPUT(lifecycle_ring, LIFECYCLE_RING_PAGES);
+BPF_RINGBUF_OUTPUT(file_ring, FILE_RING_PAGES);
 
 #define RING_NO_WAKEUP 1 /* BPF_RB_NO_WAKEUP: the drain polls */
 

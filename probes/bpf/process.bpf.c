@@ -11,7 +11,6 @@
 #define ARGV_LARGE 65536
 #define PATH_BYTES 4096
 #define PATH_DEPTH 40
-#define PATH_NAME 256
 
 struct process_forked {
     struct frame frame;
@@ -114,34 +113,9 @@ static __always_inline void walk_path(u64 path, u32 which, u32 pid, u64 start_ns
     event->head.start_ns = start_ns;
     event->head.pid = pid;
     event->head.which = which;
-    event->head.truncated = 1;
-    u64 dentry = kernel_u64(path + PATH_DENTRY);
-    u64 mount = kernel_u64(path + PATH_MNT) - MOUNT_MNT;
-    u64 used = 0;
-#pragma clang loop unroll(disable)
-    for (int i = 0; i < PATH_DEPTH; i++) {
-        u64 parent = kernel_u64(dentry + DENTRY_D_PARENT);
-        if (dentry == kernel_u64(mount + MOUNT_MNT + VFSMOUNT_MNT_ROOT) || dentry == parent) {
-            u64 above = kernel_u64(mount + MOUNT_MNT_PARENT);
-            if (above == mount || above == 0) {
-                event->head.truncated = 0;
-                break;
-            }
-            dentry = kernel_u64(mount + MOUNT_MNT_MOUNTPOINT);
-            mount = above;
-            continue;
-        }
-        if (used > PATH_BYTES)
-            break;
-        long copied = bpf_probe_read_kernel_str(event->names + used, PATH_NAME,
-                                                (void *)kernel_u64(dentry + DENTRY_NAME));
-        if (copied <= 0)
-            break;
-        if (copied > PATH_NAME)
-            break;
-        used += copied;
-        dentry = parent;
-    }
+    u32 end;
+    u64 used = walk_names(path, event->names, 0, PATH_BYTES, PATH_NAME, PATH_DEPTH, &end);
+    event->head.truncated = end == PATH_CUT;
     event->head.names_size = used;
     event->head.frame.size = sizeof(struct process_path) + used;
     lifecycle_ring.ringbuf_submit(event, 0);
@@ -179,7 +153,8 @@ int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx) {
     }
     u64 start_ns = process_start_ns(task);
     u64 mm = kernel_u64(task + TASK_MM);
-    struct file_name program = name_of(kernel_u64(kernel_u64(mm + MM_EXE_FILE) + FILE_F_INODE));
+    u64 program_inode = kernel_u64(kernel_u64(mm + MM_EXE_FILE) + FILE_F_INODE);
+    struct file_name program = name_of(program_inode);
     freeze_if_unknown(pid, &program);
     u64 from = kernel_u64(mm + MM_ARG_START);
     u64 argv_size = kernel_u64(mm + MM_ARG_END) - from;
@@ -216,6 +191,7 @@ int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx) {
 #pragma clang loop unroll(disable)
     for (u32 which = 0; which < 2; which++)
         walk_path(paths[which & 1], which, pid, start_ns);
+    tell_gained(task, program_inode);
     return 0;
 }
 

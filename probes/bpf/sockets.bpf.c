@@ -9,16 +9,6 @@
  * in scope.
  */
 
-#define NR_READ 0
-#define NR_WRITE 1
-#define NR_MMAP 9
-#define NR_READV 19
-#define NR_WRITEV 20
-#define NR_SENDTO 44
-#define NR_RECVFROM 45
-#define NR_SENDMSG 46
-#define NR_RECVMSG 47
-
 #define WATCHED_CALLS                                                                            \
     (1ull << NR_READ | 1ull << NR_WRITE | 1ull << NR_MMAP | 1ull << NR_READV |                   \
      1ull << NR_WRITEV | 1ull << NR_SENDTO | 1ull << NR_RECVFROM | 1ull << NR_SENDMSG |          \
@@ -26,8 +16,6 @@
 
 #define WRITING_CALLS                                                                            \
     (1ull << NR_WRITE | 1ull << NR_WRITEV | 1ull << NR_SENDTO | 1ull << NR_SENDMSG)
-
-#define REG(name) __builtin_offsetof(struct pt_regs, name)
 
 #define MSG_PEEK 2
 #define PROT_EXEC 4
@@ -75,7 +63,6 @@ struct transfer {
     u32 reserved;
 };
 BPF_HASH(transfers, u64, struct transfer, 4096);
-BPF_PROG_ARRAY(steps, 1);
 
 /* The next vector of a scattered transfer; calls itself until all are done. */
 int transfer_step(struct bpf_raw_tracepoint_args *ctx) {
@@ -104,7 +91,7 @@ int transfer_step(struct bpf_raw_tracepoint_args *ctx) {
     }
     if (length)
         deliver(&key, connection, transfer->direction, buffer, length);
-    steps.call(ctx, 0);
+    steps.call(ctx, STEP_TRANSFER);
     transfers.delete(&id);
     return 0;
 }
@@ -256,20 +243,29 @@ static __always_inline int mapped(u64 regs, u32 pid, s64 address) {
 
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     s64 result = ctx->args[1];
-    if (result <= 0 && result > -4096)
-        return 0;
     u64 regs = ctx->args[0];
     struct arguments arguments = {};
     bpf_probe_read_kernel(&arguments, sizeof(arguments), (void *)(regs + REG(dx)));
     u64 number = arguments.number;
-    if (number > NR_RECVMSG || !(1ull << number & WATCHED_CALLS))
-        return 0;
-    if (number == NR_MMAP && !(arguments.third & PROT_EXEC))
-        return 0;
+    u32 step = 0;
+    if (number <= NR_RECVMSG && 1ull << number & WATCHED_CALLS) {
+        if (result <= 0 && result > -4096)
+            return 0;
+        if (number == NR_MMAP && !(arguments.third & PROT_EXEC))
+            step = STEP_CONTENT;
+    } else {
+        step = step_of(number);
+        if (!step)
+            return 0;
+    }
     u64 id = bpf_get_current_pid_tgid();
     u32 tgid = id >> 32;
     if (!in_scope(tgid))
         return 0;
+    if (step) {
+        steps.call(ctx, step);
+        return 0;
+    }
     if (number == NR_MMAP)
         return mapped(regs, tgid, result);
     if (is_settled(regs, id, &arguments, result))
@@ -282,9 +278,13 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     u64 sock = 0;
     if (file.kind == S_IFSOCK) {
         sock = stream_socket(&file, &family);
+        if (!sock && call.direction == READ)
+            steps.call(ctx, STEP_DATAGRAM);
         if (!sock || (family != AF_UNIX && family != AF_INET && family != AF_INET6))
             return 0;
     } else if (file.kind != S_IFIFO) {
+        if (file.kind == S_IFREG && call.direction == READ)
+            steps.call(ctx, STEP_CONTENT);
         return 0;
     }
     struct connection_key key = {};
@@ -389,7 +389,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     transfer.count = call.count;
     transfer.direction = direction;
     transfers.update(&id, &transfer);
-    steps.call(ctx, 0);
+    steps.call(ctx, STEP_TRANSFER);
     transfers.delete(&id); /* the step could not be called */
     return 0;
 }

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from analysis.findings import LOOP_KINDS, finding_records, findings
+from analysis.analyst import analyse
+from analysis.findings import LOOP_KINDS, Finding, finding_records, findings
 from analysis.reading import Reader
 from collector.normalisation import arguments_hash, canonical_arguments, result_hash
 from collector.read_query import Limits, Parameters, read_query
@@ -91,8 +92,14 @@ def write(store: Store, session_id: str, tools: list[ToolCallRow], nodes: list[s
     )
 
 
+def found(store: Store, **asked: Any) -> list[Finding]:
+    """Findings of a store that is analysed."""
+    analyse(store)
+    return findings(Reader.of_store(store), **asked)
+
+
 def test_an_empty_store_has_no_findings(store: Store) -> None:
-    assert findings(Reader.of_store(store)) == []
+    assert found(store) == []
 
 
 def test_loops_escalations_and_processes_of_a_store(store: Store) -> None:
@@ -102,6 +109,7 @@ def test_loops_escalations_and_processes_of_a_store(store: Store) -> None:
     store.write(Batch(processes=[
         process_row(10, 1, "agent", 1000, "b"), process_row(11, 10, "sudo id", 1000, None)
     ]))  # fmt: skip
+    analyse(store)
     reader = Reader.of_store(store)
     assert [(f.kind, f.session_id, f.count, f.wasted_tokens) for f in findings(reader)] == [
         ("privilege_escalation", "b", 1, None),
@@ -118,7 +126,7 @@ def test_loops_escalations_and_processes_of_a_store(store: Store) -> None:
 
 def test_records_are_ready_for_json(store: Store) -> None:
     write(store, "b", [tool_row(7, "b", "rm -rf /", REFUSAL)], [None])
-    (record,) = json.loads(json.dumps(finding_records(findings(Reader.of_store(store)))))
+    (record,) = json.loads(json.dumps(finding_records(found(store))))
     assert record["first_at"] == "1970-01-01T00:00:00.000007Z"
     assert (record["kind"], record["session_id"], record["count"]) == ("human_denied", "b", 1)
     assert record["evidence"][0]["id"] == "b-tool7"
@@ -129,6 +137,8 @@ def test_a_cut_answer_is_refused_rather_than_searched(store: Store) -> None:
         return read_query(store.cursor(), sql, parameters, Limits(max_rows=1))
 
     write(store, "a", [tool_row(n, "a", "cat x", "one") for n in (1, 2, 3)], [None] * 3)
+    write(store, "b", [tool_row(7, "b", "rm -rf /", REFUSAL)], [None])
+    analyse(store)
     with pytest.raises(QueryFailed):
         findings(Reader(store.path, "file", cut))
 
@@ -141,14 +151,14 @@ def test_a_user_message_between_begins_anew(store: Store) -> None:
     store.write(message("n2", "n1", 2, second))
     rows = [tool_row(n, "a", "cat x", "one") for n in (1, 2, 3)]
     write(store, "a", rows, ["n0", "n0", "n2"])
-    assert findings(Reader.of_store(store)) == []
+    assert found(store) == []
 
 
 def test_an_interruption_is_read_from_the_messages(store: Store) -> None:
     interrupted = {"role": "user", "content": "[Request interrupted by user]"}
     store.write(message("n0", None, 0, interrupted))
     write(store, "a", [], ["n0", "n0"])
-    (finding,) = findings(Reader.of_store(store))
+    (finding,) = found(store)
     assert (finding.kind, finding.evidence[0].id) == ("human_denied", "a-call1")
 
 
@@ -156,5 +166,5 @@ def test_without_content_loops_are_still_found(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "calls.duckdb", content=False)
     loop = [tool_row(n, "a", "x", "one") for n in range(1, 13)]
     write(store, "a", loop, [None] * 12)
-    assert [(f.kind, f.count) for f in findings(Reader.of_store(store))] == [("repeat", 12)]
+    assert [(f.kind, f.count) for f in found(store)] == [("repeat", 12)]
     store.close()

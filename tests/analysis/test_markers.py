@@ -38,11 +38,25 @@ RESULTS = [
     (HUMAN, PLAN, "plan_rejected"),
     ("User has approved your plan. You can now start coding.", PLAN, "plan_approved"),
     ('{"assistant": "Billing"}', "transfer_to_billing", "handoff_agent"),
+    ("Your questions have been answered: blue. You can", "AskUserQuestion", "human_asked"),
+    ("The user answered: neither", "AskUserQuestion", "human_asked"),
+    ("Permission for this action has been denied. Reason: x", "Bash", "classifier_denied"),
+    ("aborted by user after 3.2s", "shell", "human_denied"),
+    ("The user dismissed this question", "question", "human_denied"),
+    ("The user has specified a rule which prevents you from using this", "bash", "policy_denied"),
+    ("Plan rejected. No feedback provided.", "exit_plan_mode", "plan_rejected"),
+    ("Plan approved. Switching to Default mode", "exit_plan_mode", "plan_approved"),
+    ("Error: Command execution cancelled by user", "bash", "human_denied"),
+    ("Detected 3 consecutive identical calls to `x`; consider", "x", "agent_detected"),
     ("Tool x called 5 times consecutively with identical arguments", "x", "agent_detected"),
+    ("You have called x with identical arguments 4 times in a row. Stop.", "x", "agent_detected"),
+    ("Error: Tool call repetition limit reached for x. Try another.", "x", "agent_detected"),
 ]
 
 NOT_RESULTS = [
     ("The log says: exec command rejected by user", "Bash"),
+    ("The user answered: neither", "Read"),
+    ("Plan approved by the board", "Read"),
     ("1  The user denied this operation.", "Read"),
     ('{"assistant": "Billing"}', "get_user"),
     ("x" * 700 + " times consecutively with identical arguments", "Read"),
@@ -98,17 +112,46 @@ def test_user_text() -> None:
     assert kind(markers().in_user_text(interrupted)) == "human_denied"
     assert markers().in_user_text(f"what does {interrupted} mean?") is None
     assert markers().in_user_text(HUMAN) is None
+    aborted = "<turn_aborted>\n  The user interrupted the previous turn on purpose."
+    assert kind(markers().in_user_text(aborted)) == "human_denied"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.", "compaction_request"),
+        ("You are performing a CONTEXT CHECKPOINT COMPACTION. Create", "compaction_request"),
+        ("Here is the conversation so far:\n<conversation>", "compaction_request"),
+        ("This session is being continued from a previous conversation", "compaction_after"),
+        ("Another language model started to solve this problem and", "compaction_after"),
+        ("<SYSTEM_NOTICE>\nEarlier context was compacted.\n\nSummary", "compaction_after"),
+        ("Why does it say: Here is the conversation so far:?", None),
+        ("summarize the conversation", None),
+    ],
+)
+def test_texts_of_compaction(text: str, expected: str | None) -> None:
+    marker = markers().of_compaction(text)
+    assert (marker.kind if marker else None) == expected
+
+
+def test_system_prompts_of_compaction() -> None:
+    text = "\nYou are a specialized system component responsible for distilling chat history into"
+    assert kind(markers().in_system_text(text)) == "compaction_request"
+    assert markers().in_last_user_text(text) is None
 
 
 def test_every_entry_is_of_a_known_class_and_place() -> None:
     assert markers().version == 1
     for marker in markers().all:
         assert marker.client
-        assert marker.kind in ESCALATION_KINDS | {"agent_detected"}
-        assert marker.where in ("tool_result", "tool_name", "user_text")
+        if marker.kind in ("compaction_request", "compaction_after"):
+            assert marker.where in ("system_text", "last_user_text", "summary_text")
+        else:
+            assert marker.kind in ESCALATION_KINDS | {"agent_detected"}
+            assert marker.where in ("tool_result", "tool_name", "user_text")
         assert not marker.pattern.fullmatch("")
 
 
 def test_every_escalation_class_has_a_marker() -> None:
     named = {marker.kind for marker in markers().all}
-    assert ESCALATION_KINDS - {"privilege_escalation"} <= named
+    assert ESCALATION_KINDS - {"privilege_escalation", "model_escalation"} <= named

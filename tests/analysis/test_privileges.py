@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.privileges import privilege_escalations
-from analysis.steps import ProcessStep
+from analysis.steps import Finding, PrivilegeStep, ProcessStep
 
 
 def process(
@@ -122,3 +125,164 @@ def test_each_process_is_evidence_at_most_once(tree: list[ProcessStep]) -> None:
     assert len(evidence) == len(set(evidence))
     named = {p.process_key for p in tree if p.argv and p.argv[0] in ("sudo", "su", "unshare")}
     assert named <= set(evidence)
+
+
+def change(
+    key: str, at: int, what: str, *, uid: int = 1000, euid: int | None = None, **more: Any
+) -> PrivilegeStep:
+    """A change of the process with that key; all capabilities for root, none for others."""
+    known = {"capabilities": ("all",) if (uid if euid is None else euid) == 0 else ()} | more
+    return PrivilegeStep(
+        f"{key}@{at}",
+        key,
+        int(key.partition("-")[0]),
+        "s",
+        at,
+        what,
+        error=known.pop("error", None),
+        uid=uid,
+        euid=uid if euid is None else euid,
+        **known,
+    )
+
+
+def found(*changes: PrivilegeStep, tree: list[ProcessStep] | None = None) -> list[Finding]:
+    known = [AGENT, process(12, 10, "./tool")] if tree is None else tree
+    return privilege_escalations(known, changes)
+
+
+def test_sudo_by_name_and_by_the_kernel_is_one_finding() -> None:
+    tree = [
+        AGENT,
+        process(12, 10, "sudo apt install nmap", exe="/usr/bin/sudo"),
+        process(13, 12, "apt install nmap", uid=0),
+        process(14, 13, "mount /x", uid=0),
+    ]
+    changes = [
+        change("12-12", 12, "exec", euid=0),
+        change("12-12", 13, "setuid", uid=0),
+        change("14-14", 14, "unshare", uid=0, detail="mount"),
+    ]
+    (finding,) = found(*changes, tree=tree)
+    assert finding.severity == "critical"
+    assert finding.title == "The agent's process 12 ran sudo to act as another user"
+    assert [e.id for e in finding.evidence] == [
+        "12-12",
+        "12-12@12",
+        "13-13",
+        "14-14",
+        "14-14@14",
+    ]
+
+
+def test_sudo_that_asks_for_a_password_in_vain_stays_a_warning() -> None:
+    tree = [AGENT, process(12, 10, "sudo ls")]
+    (finding,) = found(change("12-12", 12, "exec", euid=0), tree=tree)
+    assert finding.severity == "warning"
+    assert len(finding.evidence) == 2
+
+
+def test_what_a_process_executes_after_sudo_belongs_to_it() -> None:
+    first = ProcessStep("k", 12, 10, ("sudo", "id"), None, 1000, 12, None, ended_ns=20)
+    then = ProcessStep("k:1", 12, 10, ("id",), None, 0, 20, None)
+    (finding,) = found(tree=[AGENT, first, then])
+    assert [e.id for e in finding.evidence] == ["k", "k:1"]
+    assert finding.severity == "critical"
+
+
+def test_a_set_uid_program_of_any_name() -> None:
+    (finding,) = found(change("12-12", 13, "exec", euid=0))
+    assert finding.severity == "critical"
+    assert finding.title == "The agent's process 12 ran tool, which is set-uid root"
+    assert [(e.kind, e.id, e.pid) for e in finding.evidence] == [
+        ("process", "12-12", 12),
+        ("privilege", "12-12@13", 12),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "severity"), [(("CAP_NET_RAW",), "info"), (("CAP_SYS_ADMIN",), "warning")]
+)
+def test_a_program_whose_file_has_capabilities(
+    capabilities: tuple[str, ...], severity: str
+) -> None:
+    (finding,) = found(change("12-12", 13, "exec", capabilities=capabilities))
+    assert finding.severity == severity
+    assert capabilities[0].lower() in finding.title
+
+
+def test_root_that_gives_itself_up_gains_nothing() -> None:
+    tree = [process(10, 1, "agent", uid=0), process(12, 10, "./tool", uid=0)]
+    dropped = change("12-12", 13, "setuid", uid=1000)
+    fewer = change("12-12", 14, "capset", capabilities=())
+    assert found(dropped, fewer, tree=tree) == []
+    (finding,) = found(dropped, change("12-12", 15, "setuid", error="EPERM"), tree=tree)
+    assert (finding.severity, "EPERM" in finding.title) == ("info", True)
+    (again,) = found(dropped, change("12-12", 15, "setuid", uid=1000, euid=0), tree=tree)
+    assert again.severity == "critical"
+    assert "became root" in again.title
+
+
+def test_an_agent_that_becomes_root_is_told_once_and_its_children_are_not() -> None:
+    tree = [AGENT, process(12, 10, "ls", uid=0), process(13, 10, "sudo ls", uid=0)]
+    became, by_name = found(change("10-10", 11, "setuid", uid=0), tree=tree)
+    assert became.severity == "critical"
+    assert [e.id for e in became.evidence] == ["10-10", "10-10@11"]
+    assert by_name.severity == "info"
+
+
+def test_namespaces() -> None:
+    (finding,) = found(change("12-12", 13, "unshare", detail="mount user"))
+    assert finding.severity == "warning"
+    assert "unshare mount user" in finding.title
+    assert found(change("12-12", 13, "unshare", detail="fs")) == []  # threads do that
+    (cloned,) = found(change("12-12", 13, "unshare", detail="network user 0x11"))
+    assert cloned.severity == "warning"
+    for impossible in ("ipc pid uts 0x154801000109", "cgroup fs mount time", "pid uts 0x48"):
+        assert found(change("12-12", 13, "unshare", detail=impossible)) == []
+    sandbox = [AGENT, process(12, 10, "bwrap --unshare-all ls")]
+    assert found(change("12-12", 13, "unshare", detail="user"), tree=sandbox) == []
+    (tried,) = found(change("12-12", 13, "setns", error="EPERM"))
+    assert tried.severity == "info"
+
+
+def test_tracing_another_process() -> None:
+    tree = [AGENT, process(12, 10, "gdb"), process(13, 12, "./mine")]
+    assert found(change("12-12", 14, "ptrace", detail="PTRACE_TRACEME"), tree=tree) == []
+    (own,) = found(change("12-12", 14, "ptrace", target_pid=13), tree=tree)
+    assert own.severity == "info"
+    (other,) = found(change("12-12", 14, "ptrace", target_pid=10), tree=tree)
+    assert other.severity == "warning"
+    assert other.title == "The agent's process 12 traced process 10"
+    (tried,) = found(change("12-12", 14, "ptrace", target_pid=1, error="EPERM"), tree=tree)
+    assert tried.severity == "info"
+
+
+def test_capabilities_taken() -> None:
+    assert found(change("12-12", 13, "capset", capabilities=())) == []
+    (finding,) = found(change("12-12", 13, "capset", capabilities=("CAP_SYS_ADMIN",)))
+    assert finding.title.endswith("took cap_sys_admin")
+
+
+def test_a_process_that_is_not_known_is_named_by_its_pid() -> None:
+    (finding,) = found(change("99-1", 13, "exec", euid=0), tree=[AGENT])
+    assert (finding.session_id, finding.severity) == ("s", "critical")
+    assert finding.evidence[0].pid == 99
+
+
+CHANGE = st.builds(
+    change,
+    st.sampled_from(["1-1", "2-2", "3-0", "9-9"]),
+    st.integers(0, 9),
+    st.sampled_from(["exec", "setuid", "setgid", "capset", "unshare", "setns", "ptrace", "x"]),
+    uid=st.sampled_from([0, 1000]),
+    error=st.sampled_from([None, "EPERM"]),
+    target_pid=st.sampled_from([None, 0, 1, 3, 77]),
+)
+
+
+@given(st.lists(PROCESS, max_size=8, unique_by=lambda p: p.process_key), st.lists(CHANGE))
+def test_no_change_is_evidence_twice(tree: list[ProcessStep], made: list[PrivilegeStep]) -> None:
+    distinct = list({one.privilege_change_id: one for one in made}.values())
+    ids = [e.id for finding in found(*distinct, tree=tree) for e in finding.evidence]
+    assert len(ids) == len(set(ids))

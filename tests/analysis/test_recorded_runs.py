@@ -25,9 +25,9 @@ def recording(name: str) -> pytest.MarkDecorator:
 
 
 @recording("action_pairs")
-def test_equal_arguments_against_human_labels() -> None:
+def test_exact_repeats_against_human_labels() -> None:
     scores = repetition_scores()
-    assert scores["repairagent"] == Score(pairs=798, tp=67, fp=2, fn=33)
+    assert scores["repairagent"] == Score(pairs=798, tp=71, fp=2, fn=29)
     assert scores["autocoderover"] == Score(pairs=123, tp=5, fp=0, fn=0)
     assert scores["openhands"] == Score(pairs=892, tp=1, fp=0, fn=30)
 
@@ -43,7 +43,10 @@ def test_handoffs_are_found_in_exactly_the_runs_that_make_them() -> None:
     found = found_escalations(runs)
     assert list(found) == transferring
     assert len(transferring) == 31
-    assert {f.kind for findings in found.values() for f in findings} <= HUMAN_ESCALATION_CLASSES
+    everything = [finding for findings in found.values() for finding in findings]
+    assert {finding.kind for finding in everything} == {"handoff_human"} < HUMAN_ESCALATION_CLASSES
+    asked = [step.name for run in runs for step in run.steps].count("transfer_to_human_agents")
+    assert len(everything) == asked
 
 
 @recording("tau_airline_gpt4o")

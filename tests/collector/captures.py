@@ -16,9 +16,22 @@ from collector.redaction import Redactor
 from collector.store import Store
 from collector.tables import TABLES
 from probes import frames
-from probes.events import ConnectionKey
+from probes.events import ConnectionKey, CredentialChange, FileOperation
+from tests.action_frames import (
+    CREATE,
+    WRITE,
+    answer_to,
+    connect,
+    connected_frame,
+    dns_frame,
+    privilege,
+    privilege_frame,
+    touch,
+    touched_frame,
+)
 from tests.collector import agent_traffic
 from tests.collector.test_channels import ENDS, talk
+from tests.collector.test_content_sightings import SECRETS, posts, reads
 from tests.collector.test_pipeline import agents_day
 from tests.frames import (
     AGENT,
@@ -39,6 +52,7 @@ from tests.frames import (
 )
 
 Tables = dict[str, list[tuple[Any, ...]]]
+MS = 1_000_000
 NOT_COMPARED = ("decoded_by", "decoded_ns", "raw_path", "raw_bytes", "raw_state")
 
 
@@ -90,13 +104,28 @@ def provider_request(at: int) -> list[bytes]:
     return spoken(0x7F00_A000, at, steps)
 
 
+def actions(at: int) -> list[bytes]:
+    """Files, connections with and without a name, and a change of privileges."""
+    rename: dict[str, Any] = {"operation": FileOperation.RENAME, "result": 0, "new_path": "/src/b"}
+    return [
+        *(touched_frame(touch("/src/a", at + number * MS)) for number in range(3)),
+        touched_frame(touch("/src/a", at + 4 * MS, flags=WRITE | CREATE)),
+        touched_frame(touch("/src/a", at + 5 * MS, **rename)),
+        dns_frame(answer_to("api.anthropic.com", "192.0.2.7", at=at + 6 * MS)),
+        connected_frame(connect("192.0.2.7", at=at + 7 * MS)),
+        connected_frame(connect("192.0.2.8", at=at + 8 * MS, result=-111)),
+        connected_frame(connect("/run/agent.sock", 0, at + 9 * MS, transport="unix")),
+        privilege_frame(privilege(CredentialChange.UNSHARE, at + 10 * MS, argument=0x10000000)),
+    ]
+
+
 def in_order(captured: Iterable[bytes]) -> list[bytes]:
     return sorted(captured, key=lambda one: int(frames.HEADER.unpack_from(one)[4]))
 
 
 def everything() -> list[bytes]:
-    """Calls of several APIs over HTTP/1, HTTP/2 and WebSocket, tools, processes, TLS stacks and
-    JSON-RPC over pipes."""
+    """Calls of several APIs over HTTP/1, HTTP/2 and WebSocket, tools, processes and what they do,
+    TLS stacks and JSON-RPC over pipes."""
     calls = [one for number in range(3) for one in openai_call(number, (4 + number) * SECOND)]
     http2 = agent_traffic.over_http2([agent_traffic.gemini(1), agent_traffic.messages(2)])
     return in_order(
@@ -109,6 +138,13 @@ def everything() -> list[bytes]:
             *spoken(0x7F00_C000, 8 * SECOND, agent_traffic.over_websocket([3, 4])),
             *provider_request(8 * SECOND),
             *late_turns(1, 9 * SECOND),
+            *actions(10 * SECOND),
+            *reads(SECRETS, pid=AGENT, at=2 * SECOND),
+            *posts(
+                SECRETS.encode(),
+                key=ConnectionKey(AGENT, STARTED_NS, 0x7F00_D000, 1),
+                at=2 * SECOND + 100 * MS,
+            ),
         ]
     )
 

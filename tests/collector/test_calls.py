@@ -6,8 +6,7 @@ from typing import Self
 
 import pytest
 
-from collector import calls as calls_module
-from collector import pricing
+from collector import pricing, tool_calls
 from collector.calls import CallTracker
 from collector.exchange import HttpCounters
 from collector.exchange_router import ExchangeRouter
@@ -15,6 +14,7 @@ from collector.http_connection import HttpConnection
 from collector.processes import ProcessTable
 from collector.redaction import Redactor
 from collector.rows import Batch, CallRow, ToolCallRow
+from collector.tool_calls import PREVIEW_CHARACTERS
 from probes.events import ConnectionKey, Direction
 from tests.collector.llm.wire import sse
 from tests.frames import (
@@ -262,7 +262,7 @@ def test_a_long_result_is_previewed() -> None:
     ]
     tracked.sends(ask(history))
     (row,) = tracked.tracker.take().tool_calls
-    assert row.result_preview == "x" * calls_module.PREVIEW_CHARACTERS
+    assert row.result_preview == "x" * PREVIEW_CHARACTERS
 
 
 def test_tool_calls_of_two_sessions_with_one_id_are_not_joined() -> None:
@@ -404,7 +404,7 @@ def test_call_ids_are_the_same_for_the_same_capture_and_differ_within_it() -> No
 
 
 def test_memory_of_unanswered_tool_calls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls_module, "UNANSWERED_TOOL_CALLS", 2)
+    monkeypatch.setattr(tool_calls, "UNANSWERED_TOOL_CALLS", 2)
     tracked = Tracked().sends(ask([user("a")]))
     uses = [tool_use(f"toolu_{number}", "ls") for number in range(3)]
     tracked.receives(answer(*uses))

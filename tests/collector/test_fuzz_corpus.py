@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.llm.registry import APIS
 from tests.fuzz import seeds
+from tests.fuzz.of_llm import API_NAMES
 from tests.fuzz.steps import Input, packed, parsed, pieces, with_gaps
 from tests.fuzz.targets import TARGETS
 
@@ -44,3 +46,11 @@ def test_an_input_is_choices_and_data() -> None:
     assert pieces(bytes(200), b"\x80\x00") == [bytes(64), bytes(136)]
     steps = list(with_gaps(b"abcdefghij", b"\x02\x07"))
     assert [(step.data, step.lost) for step in steps] == [(b"ab", 0), (None, 7), (b"j", 0)]
+
+
+def test_the_first_byte_chooses_among_all_apis() -> None:
+    assert set(API_NAMES) == {api.name for api in APIS}
+    assert len(set(API_NAMES)) == len(API_NAMES)
+    for name in ("llm_requests", "llm_responses"):
+        first = {raw[0] for raw in seeds.of_target(name)}
+        assert first == set(range(len(API_NAMES)))

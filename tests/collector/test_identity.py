@@ -38,7 +38,12 @@ CODEX = ("user-agent", "codex_cli_rs/0.60.1 (Ubuntu 24.4.0; x86_64) xterm-256col
                 ("x-claude-code-parent-agent-id", "a-1"),
             ),
             {},
-            Identity("claude-code", "2.1.37", "s-1", agent_id="a-2", parent_agent_id="a-1"),
+            Identity("claude-code", "2.1.37", "s-1:a-2", "s-1:a-1", "a-2", "a-1"),
+        ),
+        (
+            (CLAUDE, ("x-claude-code-session-id", "s-1"), ("x-claude-code-agent-id", "a-2")),
+            {},
+            Identity("claude-code", "2.1.37", "s-1:a-2", "s-1", "a-2"),
         ),
         (
             (CLAUDE,),

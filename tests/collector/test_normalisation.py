@@ -95,6 +95,12 @@ def test_lone_surrogates_can_be_stored() -> None:
         ('{"cmd":["bash","-lc","ls  -l"]}', '{"cmd":["bash","-lc","ls -l"]}'),
         ('{"b":1,"a":2}', '{ "a": 2, "b": 1 }'),
         ("search( x )  ", "search( x )"),
+        ('{"n":1,"all":true}', '{"n":"1","all":"true"}'),
+        ('{"a":1}', '{"a":1,"command":null}'),
+        (
+            '{"changes":[{"file":"a","insert":["x"]}]}',
+            '{"changes":[{"file":"a","insert":["x"],"delete":[],"note":""}]}',
+        ),
     ],
 )
 def test_arguments_that_count_as_the_same(one: str, other: str) -> None:
@@ -109,8 +115,10 @@ def test_arguments_that_count_as_the_same(one: str, other: str) -> None:
             '{"command":"python -c \\"if x:\\n    y\\""}',
         ),
         ('{"text":"a  b"}', '{"text":"a b"}'),
-        ('{"n":1}', '{"n":"1"}'),
-        ('{"a":1}', '{"a":1,"command":null}'),
+        ('{"n":1}', '{"n":"01"}'),
+        ('{"n":1}', '{"n":true}'),
+        ('{"all":false}', "{}"),
+        ('{"list":["a",""]}', '{"list":["a"]}'),
     ],
 )
 def test_arguments_that_count_as_different(one: str, other: str) -> None:

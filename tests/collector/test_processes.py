@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from collector import processes
 from collector.processes import ProcessTable
 from collector.rows import ProcessRow
 from probes import frames
@@ -161,3 +164,57 @@ def test_processes_that_ended_leave_nothing_behind() -> None:
         feed(table, forked(pid, AGENT), executed(pid, AGENT, [b"true"]), exited(pid, 0))
     assert len(table._living) == 1
     assert table._living[AGENT].children == []
+
+
+def test_a_program_is_found_by_the_time_of_an_event() -> None:
+    table = ProcessTable(INFO)
+    base = table.key(SHELL, STARTED_NS)
+    assert table.key_at(SHELL, STARTED_NS, 5) == base  # never heard of
+    feed(table, forked(SHELL, AGENT, at=1), executed(SHELL, AGENT, [b"sh"], at=10))
+    feed(table, *(executed(SHELL, AGENT, [b"sudo"], at=at) for at in (20, 30)))
+    keys = [table.key_at(SHELL, STARTED_NS, at) for at in (5, 19, 20, 29, 30, 99)]
+    assert keys == [base, base, f"{base}:1", f"{base}:1", f"{base}:2", f"{base}:2"]
+    known = {row.process_key for row in feed(table, exited(SHELL, 0, at=40))}
+    assert known == {f"{base}:2"}
+    assert [table.key_at(SHELL, STARTED_NS, at) for at in (29, 99)] == [f"{base}:1", f"{base}:2"]
+
+
+def test_a_late_event_of_a_pid_that_is_used_again_is_of_the_first_process() -> None:
+    table = ProcessTable(INFO)
+    for start_ns in (STARTED_NS, STARTED_NS + SECOND):
+        feed(table, forked(SHELL, AGENT, start_ns=start_ns))
+        for at in (10, 20):
+            feed(table, executed(SHELL, AGENT, [b"sh"], start_ns=start_ns, at=at))
+        feed(table, exited(SHELL, 0, start_ns=start_ns))
+    feed(table, forked(SHELL, AGENT, start_ns=STARTED_NS + 2 * SECOND))
+    assert table.key_at(SHELL, STARTED_NS, 25) == f"{table.key(SHELL, STARTED_NS)}:1"
+    last = STARTED_NS + 2 * SECOND
+    assert table.key_at(SHELL, last, 25) == table.key(SHELL, last)
+
+
+def test_ended_processes_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "ENDED_PROCESSES", 3)
+    table = ProcessTable(INFO)
+    for pid in range(100, 200):
+        feed(table, forked(pid, 1), executed(pid, 1, [b"a"]), executed(pid, 1, [b"b"], at=5))
+        feed(table, exited(pid, 0))
+    assert len(table._ended) == 3
+    found = [table.key_at(pid, STARTED_NS, 9) for pid in (196, 197)]
+    assert found == [table.key(196, STARTED_NS), f"{table.key(197, STARTED_NS)}:1"]
+
+
+def test_a_tree_has_one_root() -> None:
+    table = ProcessTable(INFO)
+    feed(table, forked(AGENT, 1), forked(SHELL, AGENT), forked(TOOL, SHELL), forked(7, 2))
+    root = table.key(AGENT, STARTED_NS)
+    assert {table.root(pid, STARTED_NS) for pid in (AGENT, SHELL, TOOL)} == {root}
+    assert table.root(7, STARTED_NS) == table.key(7, STARTED_NS)
+    assert table.root(8, STARTED_NS) == table.key(8, STARTED_NS)
+    feed(table, exited(TOOL, 0))
+    assert table.root(TOOL, STARTED_NS) == root
+
+
+def test_a_circle_of_parents_ends() -> None:
+    table = ProcessTable(INFO)
+    feed(table, forked(AGENT, SHELL), forked(SHELL, AGENT))
+    assert table.root(AGENT, STARTED_NS)

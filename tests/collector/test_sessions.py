@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import pytest
+
 from collector.identity import Identity
-from collector.rows import Batch
+from collector.rows import Batch, SessionRow
+from collector.session_origins import Opening, SessionOrigins, user_texts
 from collector.sessions import Sessions
 
 ANONYMOUS = Identity("Anthropic/Python", "0.75.0")
@@ -24,6 +30,7 @@ class Calls:
         answered: bool = True,
         response: str | None = None,
         conversation: bool = True,
+        **known: Any,
     ) -> str:
         self.count += 1
         lineage = tuple("/".join(messages[: end + 1]) for end in range(len(messages)))
@@ -37,6 +44,7 @@ class Calls:
             started_ns=self.count,
             batch=self.batch,
             conversation=conversation,
+            **known,
         )
         if answered:
             self.sessions.answered(
@@ -119,3 +127,116 @@ def test_between_conversations_nothing_is_guessed() -> None:
     assert calls.call("more text", conversation=False) == apart
     assert calls.call("text to embed", conversation=False, process="p2") != apart
     assert [row.confidence for row in calls.batch.sessions] == ["inferred"] * 4
+
+
+# Families
+
+
+def origin(*texts: str, system: str = "sys", tools: str = "tools") -> Opening:
+    return Opening(texts, (system,), tools)
+
+
+def started(calls: Calls, *messages: str, **known: Any) -> SessionRow:
+    calls.call(*messages, **known)
+    return calls.batch.sessions[-1]
+
+
+PROMPT = "Look through the parser and tell me where commas are lost."
+SUMMARY = "The user wants the parser repaired. So far: " + "the lexer was read, " * 12
+
+
+def test_a_sub_agent_belongs_to_the_session_whose_tool_call_carried_its_prompt() -> None:
+    calls = Calls()
+    parent = calls.call("fix it")
+    calls.sessions.origins.asked(parent, json.dumps({"prompt": PROMPT, "kind": "explore"}))
+    row = started(calls, "other list", opening=origin("<system-reminder>x</...>", PROMPT + "\n"))
+    assert (row.parent_session_id, row.parent_source) == (parent, "prompt")
+    assert calls.sessions.family_of(row.session_id, 42) == parent
+    row = started(calls, "third list", opening=origin("something else entirely, and long"))
+    assert (row.parent_session_id, row.parent_source) == (None, None)
+
+
+def test_short_arguments_are_no_prompts() -> None:
+    calls = Calls()
+    parent = calls.call("fix it")
+    calls.sessions.origins.asked(parent, json.dumps({"command": "ls"}))
+    assert started(calls, "x", opening=origin("ls")).parent_session_id is None
+
+
+def test_an_agent_started_by_an_agent_belongs_to_the_session_of_the_process_above() -> None:
+    calls = Calls()
+    parent = calls.call("fix it")
+    row = started(calls, "y", process="p2", above=lambda: parent)
+    assert (row.parent_session_id, row.parent_source) == (parent, "process")
+    assert calls.sessions.family_of(row.session_id, 7) == row.session_id, "a process of its own"
+
+
+def test_the_wire_goes_before_what_is_inferred() -> None:
+    calls = Calls()
+    parent = calls.call("fix it")
+    calls.sessions.origins.asked(parent, json.dumps({"prompt": PROMPT}))
+    named = Identity("claude-code", "2.1", session_id="w:1", parent_session_id="w")
+    row = started(calls, "z", identity=named, opening=origin(PROMPT), above=lambda: parent)
+    assert (row.parent_session_id, row.parent_source) == ("w", "read")
+
+
+def test_a_conversation_that_opens_with_its_summary_stays_one_session() -> None:
+    calls = Calls()
+    first = calls.call("a", "b", "c", opening=origin("repair the parser"))
+    said = [{"role": "assistant", "content": [{"type": "text", "text": SUMMARY}]}]
+    calls.sessions.origins.answered(first, "p1", said, origin())
+    after = calls.call("new", opening=origin("Continue from this summary:\n" + SUMMARY))
+    assert after == first
+    assert len(calls.batch.sessions) == 1
+
+
+@pytest.mark.parametrize(
+    ("process", "opening"),
+    [
+        ("p2", origin(SUMMARY)),
+        ("p1", origin(SUMMARY, system="another agent's")),
+        ("p1", origin(SUMMARY, tools="others")),
+        ("p1", origin("unrelated words")),
+    ],
+)
+def test_what_only_quotes_an_answer_is_another_session(process: str, opening: Opening) -> None:
+    calls = Calls()
+    first = calls.call("a", opening=origin("repair the parser"))
+    said = [{"role": "assistant", "content": SUMMARY}]
+    calls.sessions.origins.answered(first, "p1", said, origin())
+    assert calls.call("new", process=process, opening=opening) != first
+
+
+def test_a_session_that_another_process_goes_on_with_stays_one() -> None:
+    calls = Calls()
+    first = calls.call("a", "b", "c")
+    assert calls.call("a", "b", "c", "d", process="p2", ended=lambda key: key == "p1") == first
+    assert calls.call("a", "b", "c", "d", "e", process="p2") == first
+
+
+def test_neither_a_fork_nor_the_same_beginning_is_a_resumed_session() -> None:
+    calls = Calls()
+    first = calls.call("a", "b", "c")
+    assert calls.call("a", "b", "c", "d", process="p2", ended=lambda key: False) != first
+    assert calls.call("a", "b", "c", process="p3", ended=lambda key: True) != first
+
+
+def test_texts_of_every_shape_and_of_none() -> None:
+    messages: list[Any] = [
+        {"role": "user", "content": "one"},
+        {"role": "user", "parts": [{"text": "two"}, {"inlineData": {}}]},
+        {"role": "system", "content": "no"},
+        {"role": "user", "content": [{"type": "input_text", "text": "three"}, "four", 5, None]},
+        {"role": "user", "content": "beyond the opening"},
+    ]
+    assert user_texts(messages) == ("one", "two", "three", "four")
+    assert user_texts([None, 3, "x", {"role": "user"}, {"role": "user", "content": 3}]) == ()
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "{", "[1]", '"' + "x" * 50 + '"', '{"a": ' + "1" * 40 + "}"]
+)
+def test_odd_arguments_are_no_prompts(arguments: str) -> None:
+    origins = SessionOrigins()
+    origins.asked("s", arguments)
+    assert origins.parent(origin("x" * 50)) is None

@@ -93,8 +93,14 @@ class RawCapture:
 class RawProbe:
     """A probe process that watches one command after another. A context manager."""
 
-    def __init__(self, *, freeze: bool = False, hook: Sequence[str | Path] = ()) -> None:
-        self._probe = ProbeClient()
+    def __init__(
+        self,
+        *,
+        freeze: bool = False,
+        hook: Sequence[str | Path] = (),
+        file_ring_pages: int | None = None,
+    ) -> None:
+        self._probe = ProbeClient(file_ring_pages=file_ring_pages)
         self._splitter = frames.FrameSplitter()
         if freeze:
             self._probe.control("freeze_unknown")

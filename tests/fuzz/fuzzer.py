@@ -57,6 +57,7 @@ def main() -> None:
     from tests.fuzz.json_mutations import mutated
 
     run: Callable[[bytes], None] = TARGETS[name].run
+    head = TARGETS[name].head
     findings = Findings(Path(directory))
 
     def test_one_input(raw: bytes) -> None:
@@ -67,10 +68,10 @@ def main() -> None:
 
     def mutate(raw: bytes, max_bytes: int, seed: int) -> bytes:
         random = Random(seed)
-        changed = mutated(raw, random) if random.random() < _JSON_SHARE else None
-        if changed is None or len(changed) > max_bytes:
-            changed = atheris.Mutate(raw, max_bytes)
-        return bytes(changed)
+        changed = mutated(raw[head:], random) if random.random() < _JSON_SHARE else None
+        if changed is None or head + len(changed) > max_bytes:
+            return bytes(atheris.Mutate(raw, max_bytes))
+        return raw[:head] + changed
 
     options = {"custom_mutator": mutate} if TARGETS[name].json else {}
     atheris.Setup([sys.argv[0], *sys.argv[3:]], test_one_input, **options)

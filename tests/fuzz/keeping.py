@@ -17,7 +17,6 @@ from typing import Any
 from tests.fuzz.targets import Target
 
 _LAYERS = ("/collector/", "/probes/")
-_MAX_BYTES = 40_000  # of a target
 Place = tuple[str, int, int]  # file, the line before, the line
 
 
@@ -29,7 +28,7 @@ def keep(harness: Target, corpora: list[Path], seeds: list[bytes], target: Path)
     kept: list[bytes] = []
     size = 0
     for raw in sorted(inputs, key=lambda raw: (len(raw), raw)):
-        if len(raw) > harness.max_bytes or size + len(raw) > _MAX_BYTES:
+        if len(raw) > harness.max_bytes or size + len(raw) > harness.max_kept_bytes:
             continue
         places = _reached(harness.run, raw)
         if places is None or places <= reached:

@@ -1,4 +1,7 @@
-"""Harnesses of `collector.llm`: the request and the response of one API."""
+"""Harnesses of `collector.llm`: a request or a response of one of the APIs.
+
+The first byte of an input chooses the API, the rest is dealt out as `steps.parsed` says.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,37 @@ from collector.http.events import RequestHead, ResponseHead
 from collector.llm.api import Api
 from collector.llm.fields import dump
 from collector.llm.model import LlmRequest, LlmResponse, Usage
+from collector.llm.registry import APIS
 from collector.normalisation import arguments_hash, canonical_arguments
 from tests.fuzz.steps import parsed, pieces
 
+API_NAMES = (
+    "anthropic.messages",
+    "anthropic.vertex",
+    "bedrock.converse",
+    "bedrock.invoke",
+    "cohere.chat",
+    "cohere.embed",
+    "cohere.rerank",
+    "gemini",
+    "gemini.embeddings",
+    "ollama.chat",
+    "ollama.embeddings",
+    "ollama.generate",
+    "openai.chat",
+    "openai.completions",
+    "openai.embeddings",
+    "openai.image_edits",
+    "openai.image_generations",
+    "openai.image_variations",
+    "openai.responses",
+    "openai.speech",
+    "openai.transcriptions",
+    "openai.translations",
+    "watsonx.chat",
+)
+"""By their first byte. A new one goes to the end, so that inputs that are kept mean the same."""
+_APIS = {api.name: api for api in APIS}
 MAX_COUNT = (1 << 63) - 1  # of a BIGINT
 MEDIA_TYPES = (
     "text/event-stream; charset=utf-8",
@@ -33,9 +64,18 @@ _TARGETS = (
 )
 
 
-def request(api: Api, raw: bytes) -> None:
+def of_api(name: str, raw: bytes) -> bytes:
+    """The input with the byte before it that chooses the API."""
+    return bytes([API_NAMES.index(name)]) + raw
+
+
+def _chosen(raw: bytes) -> Api:
+    return _APIS[API_NAMES[(raw[0] if raw else 0) % len(API_NAMES)]]
+
+
+def requests(raw: bytes) -> None:
     """A request body; the first choice is the target."""
-    source = parsed(raw)
+    api, source = _chosen(raw), parsed(raw[1:])
     target = _TARGETS[source.choice(0) % len(_TARGETS)]
     head = RequestHead(1, "POST", target, "1.1", (("host", "localhost"),))
     api.matches(head)
@@ -59,10 +99,10 @@ def request(api: Api, raw: bytes) -> None:
         assert result.is_error in (None, True, False)
 
 
-def response(api: Api, raw: bytes) -> None:
+def responses(raw: bytes) -> None:
     """A response body, whole and split, with a look at it on the way; the first choice is the
     media type, the second the status."""
-    source = parsed(raw)
+    api, source = _chosen(raw), parsed(raw[1:])
     media_type = MEDIA_TYPES[source.choice(0) % len(MEDIA_TYPES)]
     headers = (("content-type", media_type),) if media_type else ()
     head = ResponseHead(2, STATUSES[source.choice(1) % len(STATUSES)], "", "1.1", headers)

@@ -50,7 +50,7 @@ from tests.frames import (
     user,
 )
 from tests.fuzz import of_exchanges
-from tests.fuzz.of_llm import MEDIA_TYPES
+from tests.fuzz.of_llm import API_NAMES, MEDIA_TYPES, of_api
 from tests.fuzz.steps import dealt, packed, parsed
 
 WRITE, READ = Direction.WRITE, Direction.READ
@@ -65,9 +65,6 @@ _CUTS = b"\x07\x20\x01\x81"
 
 def of_target(name: str) -> list[bytes]:
     """Inputs for a target; an empty one where none are known."""
-    kind, _, api = name.partition("_")
-    if kind in ("request", "response") and api in {one.name for one in APIS}:
-        return [*(_requests(api) if kind == "request" else _responses(api))]
     make = _SEEDS.get(name)
     return [*make()] if make is not None else [b""]
 
@@ -155,6 +152,11 @@ def _streamed(events: list[Any]) -> Iterator[bytes]:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, default=str).encode()
+
+
+def _of_apis(make: Callable[[str], Iterator[bytes]]) -> Iterator[bytes]:
+    for name in API_NAMES:
+        yield from (of_api(name, raw) for raw in make(name))
 
 
 # Whole exchanges
@@ -483,6 +485,8 @@ _SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "multipart": _form,
     "redaction": lambda: iter(_both()),
     "redacted_text": lambda: iter([packed(b"the key is %s." % API_KEY)]),
+    "llm_requests": lambda: _of_apis(_requests),
+    "llm_responses": lambda: _of_apis(_responses),
     "exchange": _whole,
     "socket_messages": _socket_messages,
     "provider_requests": _provider_requests,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
-from collector.llm.registry import APIS
 from tests.fuzz import (
     of_captures,
     of_connections,
@@ -17,13 +15,21 @@ from tests.fuzz import (
     of_streams,
 )
 
+_ALL_APIS = 150_000
+
 
 class Target(NamedTuple):
-    """One decoder under test. `max_bytes`: of an input; `json`: its data most often is JSON."""
+    """One decoder under test, or several that the first bytes (`head`) of an input choose from.
+
+    `max_bytes`: of an input; `json`: its data most often is JSON; `max_kept_bytes`: of what the
+    repository keeps.
+    """
 
     run: Callable[[bytes], None]
     max_bytes: int = 4096
     json: bool = False
+    head: int = 0
+    max_kept_bytes: int = 40_000
 
 
 TARGETS: dict[str, Target] = {
@@ -42,13 +48,8 @@ TARGETS: dict[str, Target] = {
     "json_sequence": Target(of_framings.json_sequence),
     "event_stream": Target(of_framings.event_stream),
     "multipart": Target(of_framings.multipart),
-    **{
-        f"response_{api.name}": Target(partial(of_llm.response, api), 8192, json=True)
-        for api in APIS
-    },
-    **{
-        f"request_{api.name}": Target(partial(of_llm.request, api), 8192, json=True) for api in APIS
-    },
+    "llm_requests": Target(of_llm.requests, 8192, json=True, head=1, max_kept_bytes=_ALL_APIS),
+    "llm_responses": Target(of_llm.responses, 8192, json=True, head=1, max_kept_bytes=_ALL_APIS),
     "exchange": Target(of_exchanges.exchange, 8192, json=True),
     "socket_messages": Target(of_exchanges.socket_messages, json=True),
     "provider_requests": Target(of_exchanges.provider_requests, json=True),

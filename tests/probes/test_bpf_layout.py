@@ -8,13 +8,13 @@ import struct
 
 import pytest
 
-from probes import frames, maps
-from probes.events import Source
-from probes.session import SOURCES
+from probes import action_frames, frames, maps
+from probes.events import CredentialChange, FileOperation, Source
+from probes.session import SOURCES, STEPS
 from tests.conftest import ROOT
 
 SOURCE = "".join((ROOT / "probes" / "bpf" / name).read_text() for name in SOURCES)
-SIZES = {"u8": 1, "u16": 2, "u32": 4, "s32": 4, "u64": 8, "char": 1}
+SIZES = {"u8": 1, "u16": 2, "u32": 4, "s32": 4, "u64": 8, "s64": 8, "char": 1}
 
 
 def _size_of(name: str) -> int:
@@ -47,6 +47,11 @@ def _size_of(name: str) -> int:
         ("half_joined", frames._JOINED),
         ("channel_end", frames._CHANNEL_END),
         ("tls_hello", frames._HELLO),
+        ("file_touched", action_frames.TOUCHED),
+        ("connected", action_frames.CONNECTED),
+        ("dns_answered", action_frames.DNS_ANSWERED),
+        ("credentials_changed", action_frames.CREDENTIALS_CHANGED),
+        ("file_content", action_frames.FILE_CONTENT),
         ("addresses", frames._ADDRESSES),
     ],
 )
@@ -66,6 +71,8 @@ def test_structs_have_the_size_that_python_reads(name: str, layout: struct.Struc
         ("traffic", maps.Traffic),
         ("file_name", maps.FileName),
         ("process_name", maps.ProcessName),
+        ("sensitive_name", maps.SensitiveName),
+        ("content_key", maps.ContentKey),
     ],
 )
 def test_map_entries_have_the_size_that_python_reads(
@@ -83,9 +90,20 @@ def test_frame_kinds_and_counters_agree() -> None:
     for enum, last, names in (
         ("source_counter", "SOURCE_COUNTERS", frames.SOURCE_COUNTERS),
         ("process_counter", "PROCESS_COUNTERS", frames.PROCESS_COUNTERS),
+        ("action_counter", "ACTION_COUNTERS", frames.ACTION_COUNTERS),
+        ("file_operation", "", tuple(FileOperation)),
+        ("credential_change", "", tuple(CredentialChange)),
         ("source", "SOURCES", tuple(Source)),
     ):
-        slots = re.search(rf"enum {enum} {{(.*?){last},", SOURCE, re.S)
+        slots = re.search(rf"enum {enum} {{(.*?){f'{last},' if last else '};'}", SOURCE, re.S)
         assert slots
         assert len(re.findall(r"\b[A-Z]\w+,", slots[1])) == len(names), enum
     assert f"#define FRAME_VERSION {frames.VERSION}\n" in SOURCE
+
+
+def test_steps_are_in_their_slots() -> None:
+    slots = dict(re.findall(r"#define STEP_(\w+) (\d+)", SOURCE))
+    assert slots == {
+        name.removesuffix("_step").upper(): str(slot) for slot, name in enumerate(STEPS)
+    }
+    assert f"BPF_PROG_ARRAY(steps, {len(STEPS)});" in SOURCE

@@ -130,6 +130,29 @@ def test_one_read_takes_no_more_than_it_should(kernel: Kernel) -> None:
     assert drain(ring) == [*records[3:], frame(1, b"later")]
 
 
+def test_what_is_later_than_asked_for_stays(kernel: Kernel) -> None:
+    ring = RingBuffer(kernel.descriptor, SIZE)
+    records = [frame(1, b"", at=time) for time in (5, 6, 7)]
+    assert all(kernel.write(record) for record in records)
+    assert ring.take(1 << 20, 6) == (records[:1], 6)
+    assert ring.take(1 << 20, 6) == ([], 6)
+    assert ring.take(1 << 20, 100) == (records[1:], 100)
+
+
+def test_the_time_up_to_which_all_was_taken_is_told(kernel: Kernel) -> None:
+    ring = RingBuffer(kernel.descriptor, SIZE)
+    records = [frame(1, b"x" * 84, at=time) for time in (5, 6, 7)]
+    for record in records[:2]:
+        kernel.write(record)
+    slow = kernel.reserve(len(records[2]))
+    assert slow is not None
+    assert ring.take(100, 50) == (records[:1], 5)  # no more than it should
+    assert ring.take(1 << 20, 50) == (records[1:2], 6)  # the next one is being written
+    assert ring.take(1 << 20, 50) == ([], 0)
+    kernel.submit(slow, records[2])
+    assert ring.take(1 << 20, 50) == (records[2:], 50)
+
+
 def test_a_reader_that_comes_later_goes_on_where_the_last_one_was(kernel: Kernel) -> None:
     kernel.write(frame(1, b"one"))
     assert drain(RingBuffer(kernel.descriptor, SIZE)) == [frame(1, b"one")]

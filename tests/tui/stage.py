@@ -12,6 +12,7 @@ from typing import Any
 from textual import events
 from textual.pilot import Pilot
 
+from analysis.analyst import analyse
 from collector.normalisation import arguments_hash, canonical_arguments, result_hash
 from collector.rows import Batch, CallRow, ContentRow, HealthRow, MessageNodeRow, ToolCallRow
 from collector.store import Store
@@ -206,6 +207,7 @@ def make_store(path: Path, *batches: Batch) -> Path:
     with Store.open(path) as store:
         for batch in batches:
             store.write(batch)
+        analyse(store)
     return path
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.analyst import analyse
 from collector.query_service import QueryService
 from collector.rows import Batch
 from collector.store import Store
@@ -136,6 +137,7 @@ def test_a_collector_that_vanishes(tmp_path: Path) -> None:
         live = demo_batch()
         live.captures = [capture(ended_ns=None)]
         store.write(live)
+        analyse(store)
         service = QueryService(store)
         service.start()
         assert service.wait_until_ready(20)

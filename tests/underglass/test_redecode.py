@@ -26,7 +26,7 @@ from tests.collector.captures import (
     tables_of,
 )
 from tests.collector.test_redecode import crippled, with_other_messages, without_openai
-from tests.frames import INFO
+from tests.frames import INFO, SALT
 
 UNDERGLASS = Path(sys.executable).with_name("underglass")
 PAUSING = """
@@ -46,6 +46,10 @@ main()
 
 
 def call(*arguments: object, state: Path) -> subprocess.CompletedProcess[str]:
+    """On the machine that recorded: fingerprints in recordings are made with its salt."""
+    salt = state / "underglass" / "fingerprint.salt"
+    salt.parent.mkdir(mode=0o700, exist_ok=True)
+    salt.write_bytes(SALT)
     return subprocess.run(
         [UNDERGLASS, *map(str, arguments)],
         capture_output=True,

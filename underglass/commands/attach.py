@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from underglass.options import (
+    alerts_option,
     content_option,
     db_option,
     freeze_option,
@@ -34,6 +35,7 @@ from underglass.watching import Watch, watch
 @freeze_option
 @keep_raw_options
 @prices_option
+@alerts_option
 def command(
     pids: tuple[int, ...],
     names: tuple[str, ...],
@@ -45,6 +47,7 @@ def command(
     keep_raw: bool,
     raw_limit_bytes: int | None,
     prices: Path | None,
+    alerts: Path | None,
 ) -> int:
     """Watch running agents until Ctrl-C. They are not changed; they are stopped for a moment only
     with --freeze. Needs root.
@@ -72,6 +75,7 @@ def command(
             freeze=freeze,
             raw_limit_bytes=limit_bytes,
             prices=prices,
+            alerts=alerts,
         )
     )
     summary.show(f"stored in {path}; see: underglass report")

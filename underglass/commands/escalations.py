@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 
 def _rows(reader: Reader, since_ns: int | None, session: str | None) -> list[Record]:
-    from analysis.escalations import ESCALATION_KINDS
-    from analysis.findings import finding_records, findings
+    from analysis.findings import ESCALATION_KINDS, finding_records, findings
 
     return finding_records(
         findings(reader, since_ns=since_ns, session=session, kinds=ESCALATION_KINDS)
@@ -25,4 +24,5 @@ command = listing(
     "Find denials, questions to humans, hand-offs and privilege changes.",
     _rows,
     empty="no escalations found",
+    analysed=True,
 )

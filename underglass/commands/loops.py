@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 
 def _rows(reader: Reader, since_ns: int | None, session: str | None) -> list[Record]:
-    from analysis.findings import finding_records, findings
-    from analysis.loops import LOOP_KINDS
+    from analysis.findings import LOOP_KINDS, RUNAWAY_KINDS, finding_records, findings
 
-    return finding_records(findings(reader, since_ns=since_ns, session=session, kinds=LOOP_KINDS))
+    kinds = LOOP_KINDS | RUNAWAY_KINDS
+    return finding_records(findings(reader, since_ns=since_ns, session=session, kinds=kinds))
 
 
 command = listing(
     "loops",
-    "Find tool calls that repeat with the same result, and cycles of them.",
+    "Find work that repeats without progress, and sessions that do not come to an end.",
     _rows,
     empty="no loops found",
+    analysed=True,
 )

@@ -49,6 +49,7 @@ def command(
     store does not have is added. Needs no root. Exit code 1 when raw data could not be read
     whole.
     """
+    from analysis.analyst import analyse
     from collector.recording import NotARecording
     from collector.redaction import Redactor
     from collector.redecode import captures_of, redecode
@@ -94,6 +95,8 @@ def command(
                 click.echo(f"underglass: {source}: {one.damage}", err=True)
             if not as_json:
                 click.echo(_told(one, dry_run))
+        if not dry_run:
+            analyse(store)
     if as_json:
         from underglass.printing import print_json
 

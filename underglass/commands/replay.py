@@ -29,6 +29,7 @@ def command(file: Path, db: str | None, no_content: bool, prices: Path | None) -
 
     Replaying twice changes nothing. Needs no root.
     """
+    from analysis.analyst import analyse
     from collector.decoding import decode
     from collector.recording import RecordingReader
     from collector.redaction import Redactor
@@ -56,6 +57,7 @@ def command(file: Path, db: str | None, no_content: bool, prices: Path | None) -
             content=not no_content,
             overrides=overrides,
         )
+        analyse(store)
     if reader.damage:
         click.echo(f"underglass: {file}: {reader.damage}", err=True)
     summary.show(f"stored in {path}; see: underglass report")

@@ -12,8 +12,10 @@ from underglass.options import db_option, json_option, session_option, since_opt
 from underglass.paths import store_path
 
 if TYPE_CHECKING:
-    from analysis.report import Percentiles, Report
+    from analysis.report import Percentiles, Report, TimeSplit
 
+MOST_FINDINGS = 40  # that are printed for people
+_SEVERITIES = ("critical", "warning", "info")
 _JSON_NAMES = {"latency_ms": "latency", "ttft_ms": "ttft", "models": "tokens"}
 
 
@@ -28,12 +30,12 @@ def command(db: str | None, since: str | None, session: str | None, as_json: boo
     Times in JSON are milliseconds; `tokens` has an entry for each model.
     """
     from analysis.findings import finding_records, findings
-    from analysis.reading import open_reader
     from analysis.report import report
+    from underglass.analysed import analysed_reader
     from underglass.printing import print_json
 
     start_ns = since_ns(since)
-    with open_reader(store_path(db)) as reader:
+    with analysed_reader(store_path(db)) as reader:
         found = report(reader, start_ns, session)
         problems = finding_records(findings(reader, since_ns=start_ns, session=session))
     if as_json:
@@ -48,6 +50,8 @@ def command(db: str | None, since: str | None, session: str | None, as_json: boo
 def _json(part: Any) -> Any:
     from analysis.result import ResultSet
 
+    if isinstance(part, int):
+        return part
     if isinstance(part, ResultSet):
         return part.records()
     if isinstance(part, tuple):
@@ -57,7 +61,7 @@ def _json(part: Any) -> Any:
 
 def print_report(found: Report, problems: list[dict[str, Any]]) -> None:
     """The report for people."""
-    from analysis.columns import FINDINGS, SESSIONS
+    from analysis.columns import SESSIONS
     from underglass.printing import print_table
 
     totals, cost = found.totals, found.cost
@@ -97,13 +101,17 @@ def print_report(found: Report, problems: list[dict[str, Any]]) -> None:
             rate = "–" if tool.error_rate is None else f"{tool.error_rate:.0%}"
             took = "–" if tool.p50_ms is None else f"{tool.p50_ms:,.0f} ms"
             _line(tool.name, f"{tool.calls} calls, {rate} errors, median {took}")
+    if found.time.wall_ms:
+        _heading("Time")
+        _print_time(found.time)
     _heading("Sessions")
+    if found.outcomes:
+        _line("outcomes", ", ".join(f"{each.sessions} {each.outcome}" for each in found.outcomes))
     print_table(SESSIONS, found.sessions.records(), empty="no sessions")
+    if found.sessions_omitted:
+        click.echo(f"  and {found.sessions_omitted:,} earlier ones; see: underglass sessions")
     _heading("Findings")
-    if problems:
-        print_table(FINDINGS, problems, empty="")
-    else:
-        click.echo("  none")
+    _print_findings(problems)
     _heading("Health")
     lost = [
         row
@@ -117,6 +125,40 @@ def print_report(found: Report, problems: list[dict[str, Any]]) -> None:
             row["value"] for row in found.health.records() if row["counter"] == "captured_bytes"
         )
         click.echo(f"  {captured:,} bytes captured, 0 lost")
+
+
+def _print_time(time: TimeSplit) -> None:
+    for label, part_ms in (
+        ("waiting for the model", time.queue_ms),
+        ("generating", time.generation_ms),
+        ("stalled", time.stall_ms),
+        ("tools", time.tools_ms),
+        ("waiting for a human", time.human_ms),
+        ("retries and backoff", time.retry_ms),
+        ("idle", time.idle_ms),
+    ):
+        if part_ms:
+            _line(label, f"{part_ms / 1000:>10,.1f} s  {part_ms / time.wall_ms:>6.1%}")
+    _line("wall time", f"{time.wall_ms / 1000:>10,.1f} s  in {time.turns} turns")
+
+
+def _print_findings(problems: list[dict[str, Any]]) -> None:
+    from analysis.columns import FINDINGS
+    from underglass.printing import print_table
+
+    if not problems:
+        click.echo("  none")
+        return
+    if len(problems) > MOST_FINDINGS:
+        counts: dict[str, int] = {}
+        for problem in problems:
+            counts[problem["kind"]] = counts.get(problem["kind"], 0) + 1
+        for kind, count in sorted(counts.items(), key=lambda each: -each[1]):
+            _line(kind, f"{count:,}")
+    shown = sorted(problems, key=lambda each: _SEVERITIES.index(each["severity"]))[:MOST_FINDINGS]
+    print_table(FINDINGS, shown, empty="")
+    if len(problems) > len(shown):
+        click.echo(f"  the {len(shown)} most severe of {len(problems):,}; see also --json")
 
 
 def _heading(text: str) -> None:

@@ -9,6 +9,7 @@ import click
 
 from underglass.options import (
     COMMAND_SETTINGS,
+    alerts_option,
     command_argument,
     content_option,
     db_option,
@@ -27,6 +28,7 @@ from underglass.watching import Watch, watch
 @freeze_option
 @keep_raw_options
 @prices_option
+@alerts_option
 @click.option(
     "--record",
     "recording",
@@ -42,6 +44,7 @@ def command(
     keep_raw: bool,
     raw_limit_bytes: int | None,
     prices: Path | None,
+    alerts: Path | None,
     recording: Path | None,
     cmd: tuple[str, ...],
 ) -> int:
@@ -57,6 +60,7 @@ def command(
             content=not no_content,
             recording=recording.absolute() if recording else None,
             prices=prices,
+            alerts=alerts,
             raw_limit_bytes=raw_limit(keep_raw, raw_limit_bytes, no_content),
             command=cmd,
             freeze=freeze,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from collector.calls import PREVIEW_CHARACTERS
 from collector.exporters import semconv, spans
 from collector.exporters.call_attributes import finish_reasons, request_parameters, server
 from collector.exporters.messages import Conversation
 from collector.exporters.spans import ExportedSession, Kind, SpanPlan, session_spans
+from collector.tool_calls import PREVIEW_CHARACTERS
 from tests.collector.store_rows import MS, START_NS, call, session, tool_call
 
 

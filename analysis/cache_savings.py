@@ -1,0 +1,124 @@
+"""What prompt caches saved, in US dollars.
+
+In: tokens that caches read and wrote, by what sets their price (`queries/spend_cache.sql`). Out:
+what they would have cost without a cache, less what they cost: reads save, writes mostly cost
+extra. Prices are those of `collector.pricing` on the day; writes count at the rate of the shorter
+lifetime, as the longer one's share is not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collector.pricing import Override
+
+SIZES = (32_000, 100_000, 128_000, 200_000, 256_000, 272_000, 512_000)
+"""Input tokens from which on the price tables have other rates for some models."""
+_DAY_S = 86_400
+
+Key = tuple[str | None, str | None]
+
+
+class _Priced(NamedTuple):
+    """What sets a price, beside the day. `size_class`: how many of `SIZES` the input is beyond."""
+
+    provider: str
+    model: str | None
+    requested: str | None
+    host: str | None
+    tier: str | None
+    size_class: int
+
+
+class _Row(NamedTuple):
+    """One row of the query."""
+
+    key: str | None
+    label: str | None
+    provider: str
+    model: str | None
+    requested: str | None
+    host: str | None
+    tier: str | None
+    day: int
+    size_class: int
+    read_tokens: int | None
+    write_tokens: int | None
+
+    @property
+    def priced(self) -> _Priced:
+        """What sets its price."""
+        about = (self.provider, self.model, self.requested, self.host, self.tier)
+        return _Priced(*about, self.size_class)
+
+
+class _Saved(NamedTuple):
+    """US dollars saved by a token."""
+
+    read: float
+    written: float
+
+
+def cache_savings(
+    rows: Iterable[tuple[Any, ...]], overrides: tuple[Override, ...] = ()
+) -> dict[Key, float]:
+    """Savings by key and label of the rows; those without any known price are left out."""
+    every = [_Row(*row) for row in rows]
+    days: dict[_Priced, set[int]] = {}
+    for row in every:
+        days.setdefault(row.priced, set()).add(row.day)
+    rates = {about: _rates(about, of_model, overrides) for about, of_model in days.items()}
+    saved: dict[Key, float] = {}
+    for row in every:
+        rate = rates[row.priced][row.day]
+        if rate is not None:
+            usd = (row.read_tokens or 0) * rate.read + (row.write_tokens or 0) * rate.written
+            saved[row.key, row.label] = saved.get((row.key, row.label), 0.0) + usd
+    return saved
+
+
+def _rates(
+    about: _Priced, days: set[int], overrides: tuple[Override, ...]
+) -> dict[int, _Saved | None]:
+    """By day. A price that is the same on the first and the last day was so in between."""
+    first, last = min(days), max(days)
+    found = {day: _saved(about, day, overrides) for day in {first, last}}
+    for day in days - {first, last}:
+        same = found[first] == found[last]
+        found[day] = found[first] if same else _saved(about, day, overrides)
+    return found
+
+
+def _saved(about: _Priced, day: int, overrides: tuple[Override, ...]) -> _Saved | None:
+    from collector.llm.model import Usage
+    from collector.pricing import billed_model, price
+
+    size = SIZES[about.size_class - 1] + 1 if about.size_class else 1000
+    model = billed_model(about.model, about.requested, about.provider, about.host)
+
+    def cost(**cached: int) -> float | None:
+        return price(
+            Usage(input_tokens=size, output_tokens=0, **cached),
+            model,
+            about.provider,
+            about.host,
+            (day + 1) * _DAY_S - 1,
+            overrides,
+            tier=about.tier,
+        ).cost_usd
+
+    plain = cost()
+    read = cost(cache_read_tokens=size)
+    written = cost(cache_write_tokens=size)
+    if plain is None or read is None or written is None:
+        return None
+    return _Saved((plain - read) / size, (plain - written) / size)
+
+
+def load_prices() -> None:
+    """Load the price tables, which takes longer than a query: may run beside one."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    get_snapshot()

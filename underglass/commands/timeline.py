@@ -1,0 +1,131 @@
+"""`underglass timeline`: what happened in one session, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from underglass.options import db_option, json_option
+from underglass.paths import store_path
+
+if TYPE_CHECKING:
+    import datetime
+
+    from analysis.result import Record, ResultSet
+
+KINDS = ("call", "tool", "process", "file", "connection", "finding")
+_BAR_CHARS = 20
+_NARROW_COLUMNS = 100
+_PARTS = (
+    *(("queue_ms", "waiting for the model"), ("generation_ms", "generating")),
+    *(("stall_ms", "stalled"), ("tools_ms", "tools"), ("human_ms", "waiting for a human")),
+    *(("retry_ms", "retries and backoff"), ("idle_ms", "idle")),
+)
+
+
+@click.command("timeline")
+@click.argument("session")
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(KINDS),
+    multiple=True,
+    help="Only such things; may be given more than once.",
+)
+@db_option
+@json_option
+def command(session: str, kinds: tuple[str, ...], db: str | None, as_json: bool) -> None:
+    """Show what happened in SESSION: calls, tool calls, and what they caused, as it came.
+
+    SESSION is an id or the beginning of one. A tool call's programs, files and connections are
+    indented below it. Where the time went is summed up first.
+    """
+    from analysis.reading import query, session_named, timeline
+    from underglass.analysed import analysed_reader
+    from underglass.printing import print_json
+
+    with analysed_reader(store_path(db)) as reader:
+        session_id = session_named(reader, session)
+        found = timeline(reader, session_id, kinds or None)
+        turns = reader.rows(query("turns"), {"session": session_id})
+    if as_json:
+        print_json(
+            {"session_id": session_id, "turns": turns.records(), "timeline": found.records()}
+        )
+        return
+    _print_turns(turns)
+    _print_timeline(found)
+
+
+def _print_turns(turns: ResultSet) -> None:
+    rows = turns.records()
+    wall_ms = sum(row["duration_ms"] for row in rows)
+    if not wall_ms:
+        return
+    click.secho(f"{_time(wall_ms)} in {len(rows)} turns", bold=True)
+    for name, label in _PARTS:
+        part_ms = sum(row[name] for row in rows)
+        if part_ms:
+            click.echo(f"  {label:<22}{_time(part_ms):>9}  {part_ms / wall_ms:>6.1%}")
+    click.echo()
+
+
+def _print_timeline(found: ResultSet) -> None:
+    import shutil
+
+    rows = list(zip(found.records(), (row[0] for row in found), strict=True))
+    dated = [(record, at) for record, at in rows if at is not None]
+    if not dated:
+        click.echo("nothing is known of this session yet")
+        return
+    width = shutil.get_terminal_size((100, 24)).columns
+    first = dated[0][1]
+    last = max(_end(record, at) for record, at in dated)
+    span_ms = max((last - first).total_seconds() * 1000, 1e-3)
+    for record, at in dated:
+        offset_ms = (at - first).total_seconds() * 1000
+        took_ms = record["duration_ms"]
+        bar = ""
+        if width >= _NARROW_COLUMNS:
+            bar = _bar(offset_ms, took_ms or 0.0, span_ms) + " "
+        took = "" if took_ms is None else _time(took_ms)
+        indent = "  " if record["tool_call_id"] and record["kind"] != "tool" else ""
+        text = " ".join(
+            filter(None, (record["name"], record["status"], _one_line(record["detail"])))
+        )
+        line = f"{_time(offset_ms):>8} {bar}{took:>7} {indent}{record['kind']:<10} {text}"
+        click.secho(line[:width], fg=_colour(record))
+
+
+def _end(record: Record, at: datetime.datetime) -> datetime.datetime:
+    import datetime
+
+    return at + datetime.timedelta(milliseconds=record["duration_ms"] or 0.0)
+
+
+def _bar(offset_ms: float, took_ms: float, span_ms: float) -> str:
+    begin = min(int(offset_ms / span_ms * _BAR_CHARS), _BAR_CHARS - 1)
+    end = max(begin + 1, min(round((offset_ms + took_ms) / span_ms * _BAR_CHARS), _BAR_CHARS))
+    return "·" * begin + "█" * (end - begin) + "·" * (_BAR_CHARS - end)
+
+
+def _colour(record: Record) -> str | None:
+    if record["kind"] == "finding":
+        return "red" if record["status"] == "critical" else "yellow"
+    if record["status"] in (None, "ok", "running", "exit 0"):
+        return "cyan" if record["kind"] == "call" else None
+    return "red"
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text).split()) if text else ""
+
+
+def _time(ms: float) -> str:
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.2f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    return f"{minutes}:{seconds:02} min" if minutes < 60 else f"{minutes / 60:.1f} h"
