@@ -28,6 +28,7 @@ from analysis.derived import (
 )
 from analysis.loops import loops
 from analysis.reading import Reader, query
+from analysis.runaways import DEFAULT, RunawayLimits
 from analysis.session_rows import Family, families
 from analysis.shared_paths import shared_path_findings
 from analysis.steps import Finding, ToolStep
@@ -63,9 +64,15 @@ class Analyst:
     `found` is told of each finding when it is stored for the first time.
     """
 
-    def __init__(self, store: Store, found: Callable[[Finding], None] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        found: Callable[[Finding], None] | None = None,
+        limits: RunawayLimits = DEFAULT,
+    ) -> None:
         self._store = store
         self._found = found
+        self._limits = limits
         self._last: OrderedDict[str, list[_Keyed]] = OrderedDict()  # by family; a dict each table
         self.reader = Reader(store.path, "analyst", self._select)
 
@@ -99,7 +106,7 @@ class Analyst:
         analysed: dict[str, int] = {}
         unknown = dict(stale)
         for family in families(self.reader, list(stale)):
-            understanding = understand(family, now_ns=now_ns)
+            understanding = understand(family, self._limits, now_ns)
             derived: list[list[Any]] = [list(part) for part in understanding.rows]
             waiting.append((family, derived, list(understanding.findings)))
             count += 1
@@ -288,9 +295,13 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: list[Any]
         connection.unregister(source)
 
 
-def analyse(store: Store, found: Callable[[Finding], None] | None = None) -> int:
+def analyse(
+    store: Store,
+    found: Callable[[Finding], None] | None = None,
+    limits: RunawayLimits = DEFAULT,
+) -> int:
     """Bring what analysis says of a store up to date; how many families of sessions changed."""
-    return Analyst(store, found).analyse_stale()
+    return Analyst(store, found, limits).analyse_stale()
 
 
 class Pace:

@@ -257,8 +257,9 @@ class _Lineage:
 
     def _asks(self, i: int) -> bool:
         """Is the last that is said to the model that it shall summarise?"""
-        last = self._lists.anatomy(self._leaf(i))
-        return not last.is_system and any(map(markers().in_last_user_text, last.texts))
+        last = self._lists.last(self._leaf(i))
+        texts = () if last is None else self._lists.anatomy(last).texts
+        return any(map(markers().in_last_user_text, texts))
 
     def _tells_summary(self, i: int) -> bool:
         """Does the list hold a summary that no list before it held?"""

@@ -108,11 +108,12 @@ def _dropped(
     kept = {lists.content(node) for node in lists.upwards(leaf)}
     tools: dict[str, int] = {}
     messages = dropped_bytes = 0
+    last = lists.last(compacted.input_node or "")
     for node in lists.upwards(compacted.input_node):
         part = lists.anatomy(node)
         if part.is_system or lists.content(node) in kept:
             continue
-        asks = node == compacted.input_node and any(map(markers().in_last_user_text, part.texts))
+        asks = node == last and any(map(markers().in_last_user_text, part.texts))
         size = part.tool_result_bytes if asks else lists.size_bytes(node)
         dropped_bytes += size
         messages += size > 0

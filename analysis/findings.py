@@ -12,10 +12,12 @@ from typing import Any
 
 import orjson
 
+from analysis.conflicts import CONFLICT_KINDS
 from analysis.escalations import ESCALATION_KINDS
 from analysis.loops import LOOP_KINDS
 from analysis.reading import Reader, query
 from analysis.result import Record, rfc3339
+from analysis.runaways import RUNAWAY_KINDS
 from analysis.steps import Evidence, Finding
 from collector.store_errors import QueryFailed
 
@@ -25,14 +27,13 @@ __all__ = [
     "CONTEXT_KINDS",
     "ESCALATION_KINDS",
     "LOOP_KINDS",
+    "RUNAWAY_KINDS",
     "Evidence",
     "Finding",
     "finding_records",
     "findings",
 ]
 
-RUNAWAY_KINDS = frozenset({"runaway_steps", "runaway_time", "runaway_cost", "work_after_done"})
-CONFLICT_KINDS = frozenset({"write_conflict", "overwritten_work", "duplicate_work", "lock_wait"})
 SAID_AND_DID_KINDS = frozenset({"unasked_action", "no_effect"})
 FOOTPRINT_KINDS = frozenset({"sensitive_read", "leak", "injection"})
 CONTEXT_KINDS = frozenset({"compaction", "reread", "lost_context"})

@@ -1,4 +1,4 @@
-"""Footprints: everything that one session touched.
+"""Footprints: everything that one session touched, with its sub-agents where they are in its steps.
 
 In: `SessionSteps`, and what its tool calls caused (`ToolActionRow`). Out: `FootprintRow`s, one for
 each file read, written or deleted, each program, host and local socket. What programs read as a
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analysis.derived import FootprintRow, ToolActionRow
-from analysis.steps import ConnectionStep, FileStep, SessionSteps
+from analysis.steps import CallStep, ConnectionStep, FileStep, SessionSteps
 
 KINDS = ("read", "written", "deleted", "program", "host", "local_socket")
 EVERYTHING_BELOW = "/**"
@@ -31,7 +31,9 @@ _NOISE = re.compile(
     r"|/(?:usr/(?:local/)?)?lib(?:32|64|exec)?(?=/)"
     r"|/usr/(?:local/)?share(?=/)"
     r"|/etc/(?:ld\.so\.conf\.d|ssl/certs|alternatives|ca-certificates)(?=/)"
-    r"|/.*/(?:site-packages|dist-packages|node_modules|__pycache__|\.git/objects)(?=/)"
+    r"|/.*?/(?:site-packages|dist-packages|node_modules|\.git/objects)(?=/)"
+    r"|/.*?/lib(?:64)?/(?:python|ruby|perl|node|R|jvm)[^/]*(?=/)"
+    r"|/.*?/__pycache__(?=/)"
 )
 _TEMPORARY = "temporary: made and deleted again"
 
@@ -72,18 +74,18 @@ _Entries = defaultdict[tuple[str, str], _Entry]
 def footprint(steps: SessionSteps, actions: Sequence[ToolActionRow]) -> list[FootprintRow]:
     """Rows of one session: kinds in the order of `KINDS`, names in order."""
     session_id = steps.session.session_id
+    sessions = _sessions(steps)
     entries: _Entries = defaultdict(_Entry)
-    _add_files(entries, [file for file in steps.files if _belongs(file, session_id)])
+    _add_files(entries, steps.files)
     for process in steps.processes:
-        if process.session_id == session_id and process.argv:
+        if process.session_id in sessions and process.argv:
             name = process.exe or process.argv[0]
             entries["program", name].add(
                 process.process_key, 1, process.started_ns, process.ended_ns or process.started_ns
             )
     for connection in steps.connections:
-        if _belongs(connection, session_id):
-            _add_connection(entries, connection)
-    asked = {action.action_id for action in actions if action.session_id == session_id}
+        _add_connection(entries, connection)
+    asked = {action.action_id for action in actions}
     known = bool(actions)
     rows = [
         FootprintRow(
@@ -104,8 +106,12 @@ def footprint(steps: SessionSteps, actions: Sequence[ToolActionRow]) -> list[Foo
     return [row for part in parted for row in _folded(part)]
 
 
-def _belongs(step: FileStep | ConnectionStep, session_id: str) -> bool:
-    return step.session_id in (None, session_id)
+def _sessions(steps: SessionSteps) -> frozenset[str | None]:
+    """The session and its sub-agents; processes of others are ancestors."""
+    parts: list[Iterable[FileStep | ConnectionStep | CallStep]]
+    parts = [steps.files, steps.connections, steps.calls]
+    found = {one.session_id for part in parts for one in part} | {steps.session.session_id}
+    return frozenset(found - {None})
 
 
 # Files

@@ -50,7 +50,7 @@ def _leaks(steps: SessionSteps) -> Iterable[Finding]:
         if sighting.call_id is not None:
             if sighting.call_id in calls:
                 groups.setdefault(("call", sighting.call_id), []).append(sighting)
-        elif sighting.session_id in (None, steps.session.session_id):
+        else:
             groups.setdefault(("process", sighting.process_key), []).append(sighting)
     for sightings in groups.values():
         yield _leak(steps, sightings)
@@ -196,7 +196,6 @@ def _reads(steps: SessionSteps) -> Iterable[Finding]:
     for file in steps.files:
         if (
             file.sensitive is not None
-            and file.session_id in (None, steps.session.session_id)
             and file.operation == "open"
             and file.access in ("read", "read_write")
             and (file.error is None or file.error in _DENIED)

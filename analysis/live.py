@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from analysis.analyst import Analyst, Pace
+from analysis.runaways import DEFAULT, RunawayLimits
 from analysis.steps import Finding
 from collector.store import Store
 from probes.errors import UnderglassError
@@ -28,8 +29,13 @@ class LiveAnalyst:
     `failure` says why analysis has stopped, or could not store what it found, if so.
     """
 
-    def __init__(self, store: Store, found: Callable[[Finding], None] | None = None) -> None:
-        self._analyst = Analyst(store, found)
+    def __init__(
+        self,
+        store: Store,
+        found: Callable[[Finding], None] | None = None,
+        limits: RunawayLimits = DEFAULT,
+    ) -> None:
+        self._analyst = Analyst(store, found, limits)
         self._store = store
         self._alarms = Pace()
         self._whole = Pace()

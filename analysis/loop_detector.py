@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 
 from analysis.effects import edits, fails, waits
@@ -232,12 +233,17 @@ class LoopDetector:
         self._matched = [0] * (MAX_PERIOD + 1)
 
 
+@lru_cache(maxsize=256)
+def _loose_hash(arguments: str) -> str:
+    return arguments_hash(" ".join(normalise_result(arguments).casefold().split()))
+
+
 def _entry(step: ToolStep) -> _Entry:
     result = step.result_hash
     failed = fails(step)
     arguments = step.arguments_hash
     if failed and step.arguments is not None and len(step.arguments) <= MAX_COMPARED_CHARS:
-        arguments = arguments_hash(" ".join(normalise_result(step.arguments).casefold().split()))
+        arguments = _loose_hash(step.arguments)
     return _Entry(
         key=None if result is None else (step.name, arguments, result),
         tool_call_id=step.tool_call_id,

@@ -123,6 +123,10 @@ class MessageLists:
             yield leaf
             leaf = self._parents[leaf]
 
+    def last(self, leaf: str) -> str | None:
+        """The last message that is no instruction; clients put some behind the user's words."""
+        return next((one for one in self.upwards(leaf) if not self.anatomy(one).is_system), None)
+
     def shared(self, one: str, other: str) -> str | None:
         """The last node of the beginning that two lists share."""
         a: str | None = one

@@ -7,7 +7,7 @@ dashboard ask, whose text is in `analysis/queries`. All of it only reads.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -247,19 +247,36 @@ def call_detail(reader: Reader, call_id: str) -> CallDetail:
     found = reader.rows(query("call"), about).records()
     if not found:
         raise QueryFailed(f"no call {call_id}", hint="`underglass calls` lists the calls")
-    messages = reader.rows(query("call_messages"), about)
+    ((begun_ns, until_ns),) = reader.rows(query("call_span"), about).rows
+    span = {"begun_ns": begun_ns, "until_ns": until_ns}
+    messages = reader.rows(query("call_messages"), about | span)
+    contents = contents_of(reader, messages.column("content_hash"))
     schemas = reader.rows(query("call_tool_schemas"), about)
     chunks = reader.rows(query("call_chunks"), about)
     return CallDetail(
         call=found[0],
         messages=tuple(
-            Message(position, side, kind, role, size_bytes, key, json_value(body, "JSON"))
-            for position, side, kind, role, size_bytes, key, body in messages
+            Message(position, side, *_content(contents.get(key), key))
+            for position, side, key in messages
         ),
         tool_schemas=tuple(json_value(body, "JSON") for body in schemas.column("body")),
         tool_calls=reader.rows(query("call_tools"), about),
         chunk_ms=tuple(chunks.rows[0][0]) if chunks.rows else (),
     )
+
+
+def contents_of(
+    reader: Reader, hashes: Iterable[str]
+) -> dict[str, tuple[str | None, str | None, int | None, str | None]]:
+    """Kind, role, size and body (JSON text) of contents, by hash; those that are not stored are
+    left out."""
+    asked = {"hashes": list(dict.fromkeys(hashes))}
+    return {row[0]: tuple(row[1:]) for row in reader.rows(query("contents"), asked)}
+
+
+def _content(found: Any, key: str) -> tuple[Any, ...]:
+    kind, role, size_bytes, body = found or (None, None, None, None)
+    return kind, role, size_bytes, key, json_value(body, "JSON")
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from analysis.reading import Reader, query
+from analysis.reading import Reader, contents_of, query
 from analysis.result import ResultSet
 from analysis.steps import (
     CallStep,
@@ -135,7 +135,8 @@ def _load(reader: Reader, sessions: list[SessionStep]) -> Iterator[Family]:
     )
     privileges = of_family([_privilege(row) for row in _read(reader, "privilege_steps", asked)])
     sightings = of_family([SightingStep(*row) for row in _read(reader, "sighting_steps", asked)])
-    nodes = _nodes(reader, dated)
+    last_ns = max((one.started_ns for part in calls.values() for one in part), default=0)
+    nodes = _nodes(reader, {**dated, "until_ns": last_ns})
     schemas = {tool_set: size or 0 for tool_set, size in _read(reader, "tool_schema_sizes", dated)}
     gaps = {call_id: tuple(offsets) for call_id, offsets in _read(reader, "chunk_times", dated)}
     build_ids: dict[str, str] = dict(_read(reader, "build_ids", {}).rows)
@@ -211,7 +212,14 @@ def _privilege(row: tuple[Any, ...]) -> PrivilegeStep:
 
 
 def _nodes(reader: Reader, dated: Mapping[str, Any]) -> dict[str, ContextNode]:
-    return {row[0]: ContextNode(*row) for row in _read(reader, "message_nodes", dated)}
+    links = _read(reader, "message_nodes", dated)
+    contents = contents_of(reader, links.column("content_hash"))
+    unknown = (None, None, None, None)
+    nodes = {}
+    for node, parent, position, key in links:
+        kind, role, size_bytes, body = contents.get(key, unknown)
+        nodes[node] = ContextNode(node, parent, position, kind, role, size_bytes, key, body)
+    return nodes
 
 
 def _merged(parts: list[tuple[_Row, ...]], at: Any) -> tuple[_Row, ...]:

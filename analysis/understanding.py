@@ -123,7 +123,11 @@ def finding_row(finding: Finding, scope: str) -> FindingRow:
     """The finding as it is stored. Its id is that of its kind, session and first evidence, so that
     a finding that goes on stays the same."""
     first = finding.evidence[0] if finding.evidence else None
-    about = (finding.first_at_ns, finding.title) if first is None else (first.kind, first.id)
+    about = (
+        (finding.first_at_ns, finding.title)
+        if first is None
+        else (first.kind, first.id, first.at_ns)
+    )
     key = (finding.kind, finding.session_id, about, scope)
     return FindingRow(
         finding_id="f" + digest(repr(key).encode())[:16],

@@ -73,8 +73,9 @@ _MAKE = (
     SELECT
         md5(session_id || p) AS node,
         CASE WHEN p > 0 THEN md5(session_id || (p - 1)) END AS parent_node,
-        p AS position, md5(session_id || p) AS content_hash
-    FROM (SELECT session_id, 2 * n + odd AS p FROM step, range(2) AS o(odd))
+        p AS position, md5(session_id || p) AS content_hash, at_ns
+    FROM (SELECT session_id, at_ns, 2 * n + odd AS p FROM step, range(2) AS o(odd))
+    ORDER BY at_ns
     """,
     """
     INSERT INTO content BY NAME

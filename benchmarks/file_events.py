@@ -3,9 +3,9 @@
 `python -m benchmarks.file_events [--calls 20000] [--rounds 5]` as root. Conditions alternate in
 random order within each round; between them probes are put in and taken out. Figures are medians
 over rounds, in nanoseconds of processor time a call, and ratios to that without probes, in one run
-on a machine that need not be idle. `open` is an open and a close, whose path is walked in the kernel; `missing`
-an open that fails, whose name is copied; `read` a pread of 4 KiB from a file that is not listed as
-sensitive; `getppid` a call that nothing watches.
+on a machine that need not be idle. `open` is an open and a close, whose path is walked in the
+kernel; `missing` an open that fails, whose name is copied; `read` a pread of 4 KiB from a file that
+is not listed as sensitive; `getppid` a call that nothing watches.
 """
 
 from __future__ import annotations

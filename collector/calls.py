@@ -229,7 +229,7 @@ class CallTracker:
         if identity.agent is None:
             identity = replace(identity, agent=comm)
         process_key = self._processes.key(key.tgid, key.start_ns)
-        call.messages = self._conversations.request(request, self.batch)
+        call.messages = self._conversations.request(request, self.batch, started_ns)
         tool_set = self._conversations.tool_set(request.tools, self.batch)
         opening = Opening(user_texts(request.messages), call.messages.system, tool_set)
         session_id = self._session(
@@ -411,7 +411,9 @@ class CallTracker:
         if wait_s is None and response.error is not None:
             wait_s = response.error.retry_after_s
         message = response.error.message if response.error and self._content else None
-        answered = self._conversations.extend(call.messages, response.output, self.batch)
+        answered = self._conversations.extend(
+            call.messages, response.output, self.batch, row.started_ns
+        )
         if status == "ok":
             self._conversations.answered(
                 answered, response.response_id, call.request.conversation_id

@@ -260,14 +260,14 @@ class ContentSightings:
         sighted = False
         for file, matched in seen.values():
             ((encoding, _),) = Counter(matched.values()).most_common(1)
-            size = known.sizes[id(file)]
-            if not is_convincing(matched, size):
+            size, joined = known.sizes[id(file)], known.joined[id(file)]
+            if joined.isdisjoint(matched) and not is_convincing(matched, size):
                 continue
             if use and where.process in file.readers:
                 self._looks["credentials_used"] += 1
             else:
                 sighted = True
-                self._sight(where, place, file, encoding, len(matched), size)
+                self._sight(where, place, file, encoding, min(len(matched), size), size)
         return sighted
 
     def _found(

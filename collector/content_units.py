@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from collector import secret_shapes
 
 LINE_BYTES = 12  # shorter lines are no units
-LONGEST_BYTES = 4096  # neither are longer ones
+LONGEST_BYTES = 16 << 10  # neither are longer ones
 VALUE_BYTES = 8
 WORD_BYTES = 16
 _PASSWORD_BYTES = 10

@@ -91,9 +91,11 @@ class Conversations:
         self._known_tool_sets = _Known()
         self._chains: OrderedDict[tuple[str, str], MessageList] = OrderedDict()
         self._sent = SentLists()
+        self._at_ns: int | None = None
 
-    def request(self, request: LlmRequest, batch: Batch) -> MessageList:
-        """Store what is new of a request's system prompt and messages."""
+    def request(self, request: LlmRequest, batch: Batch, at_ns: int | None = None) -> MessageList:
+        """Store what is new of a request's system prompt and messages, as of this time."""
+        self._at_ns = at_ns
         system = tuple(
             [self._store("system", entry, _dump(entry), batch) for entry in request.system]
         )
@@ -119,8 +121,15 @@ class Conversations:
             self._sent.put(begun.leaf, texts, links)
         return replace(_listed(begun, links, begun.lineage), resent=same)
 
-    def extend(self, base: MessageList, output: Iterable[Json], batch: Batch) -> MessageList:
-        """Append what the model answered."""
+    def extend(
+        self,
+        base: MessageList,
+        output: Iterable[Json],
+        batch: Batch,
+        at_ns: int | None = None,
+    ) -> MessageList:
+        """Append what the model answered to the call that was started then."""
+        self._at_ns = at_ns
         links: list[Link] = []
         new = ((message, _dump(message)) for message in output)
         self._extend(links, base, new, batch, base.lineage[-1:])
@@ -198,7 +207,7 @@ class Conversations:
         node = digest((parent or "").encode(), content_hash.encode())
         if self._known_nodes.get(node) is None:
             self._known_nodes.put(node, (parent or "") + content_hash)
-            batch.nodes.append(MessageNodeRow(node, parent, position, content_hash))
+            batch.nodes.append(MessageNodeRow(node, parent, position, content_hash, self._at_ns))
         return node
 
     def _store(self, kind: str, entry: Json, body: bytes, batch: Batch) -> str:

@@ -19,9 +19,12 @@ from probes.events import ContentFingerprints, FileContent
 
 READ_LIMIT_BYTES = 1 << 20  # of one file, from where its reading began
 FINGERPRINTS_LIMIT = 4096  # of one file
+JOINED_BYTES = 16 << 10  # of a file, where it is looked at without its line breaks
 BLOCK_BYTES = 64 << 10  # longer lines are cut
 OPEN_READS = 256  # files that are remembered, the least recent ones go
 
+_BREAKS = b"\r\n\0"
+_JOINED_READS = 256  # after so many, only with whole lines
 _BEGIN_KEY = b"PRIVATE KEY-----"
 _END_KEY = b"-----END"
 _ESCAPED = ((b"\n", b"\\n"), (b"\r\n", b"\\r\\n"))
@@ -59,10 +62,16 @@ class Fingerprinter:
 class _Read:
     """One file that one process reads, from some position on."""
 
-    __slots__ = ("left", "next_position", "seen", "size_bytes", "skipped", "skipped_bytes")
+    __slots__ = (
+        *("joined", "joined_units", "left", "next_position", "reads"),
+        *("seen", "size_bytes", "skipped", "skipped_bytes"),
+    )
 
     def __init__(self) -> None:
         self.left = b""  # read, and not yet known whole
+        self.joined: bytes | None = b""  # all that was read, without line breaks; None: too much
+        self.joined_units: tuple[int, ...] = ()
+        self.reads = 0
         self.next_position = 0
         self.size_bytes = 0
         self.seen: dict[int, None] = {}
@@ -79,7 +88,7 @@ class ContentReads:
     @property
     def held_bytes(self) -> int:
         """Content that is kept until the rest of a line comes."""
-        return sum(len(read.left) for read in self._reads.values())
+        return sum(len(read.left) + len(read.joined or b"") for read in self._reads.values())
 
     def fingerprints(self, event: FileContent) -> ContentFingerprints:
         """Those that are new with this read."""
@@ -90,6 +99,7 @@ class ContentReads:
             read = self._reads[key] = _Read()
         elif read.next_position != event.position:
             read.left = b""  # a line of which the rest was not read
+            read.joined = None
         self._reads.move_to_end(key)
         if len(self._reads) > OPEN_READS:
             self._reads.popitem(last=False)
@@ -113,10 +123,28 @@ class ContentReads:
             inode=event.inode,
             fingerprints=tuple(one for one in fresh if one in read.seen),
             open=tuple(opened[:room]),
+            joined=self._joined(read, taken),
             begins=begins,
             skipped=read.skipped,
             skipped_bytes=read.skipped_bytes,
         )
+
+    def _joined(self, read: _Read, taken: bytes) -> tuple[int, ...]:
+        read.reads += 1
+        if read.joined is None:
+            return ()
+        read.joined += taken.translate(None, _BREAKS)
+        if len(read.joined) > JOINED_BYTES:
+            read.joined = None
+            return ()
+        if read.reads <= _JOINED_READS or taken.endswith(b"\n"):
+            units = dict.fromkeys(units_of(read.joined))
+            of_unit = self._fingerprinter.of_unit
+            line = read.joined.strip().rstrip(b",;")
+            read.joined_units = tuple(
+                of_unit(unit) for unit in units if unit == line or is_strong(unit)
+            )
+        return read.joined_units
 
     def ended(self, pid: int) -> None:
         """A process ended: it reads no more."""

@@ -35,6 +35,7 @@ class Reader:
     process_key: str
     read_ns: int
     open: tuple[int, ...] = ()  # of a line that was not read whole
+    joined: tuple[int, ...] = ()  # of all, without line breaks
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +54,10 @@ class ReadFile:
         opened = chain.from_iterable(reader.open for reader in self.readers.values())
         return frozenset(chain(self.fingerprints, opened))
 
+    def joined(self) -> frozenset[int]:
+        """Fingerprints of what was read without its line breaks; each of them tells enough."""
+        return frozenset(chain.from_iterable(one.joined for one in self.readers.values()))
+
     def reader_for(self, process: Process) -> Reader:
         """Who has read what a process sends: itself, else the last one."""
         return self.readers.get(process) or next(reversed(self.readers.values()))
@@ -65,10 +70,12 @@ class Known:
         self.whole: dict[int, list[ReadFile]] = {}
         self.masked: dict[int, list[tuple[int, ReadFile]]] = {}
         self.sizes: dict[int, int] = {}  # by id of the file
+        self.joined: dict[int, frozenset[int]] = {}
         for file in files:
-            found = file.all()
+            found, joined = file.all(), file.joined()
             self.sizes[id(file)] = len(found)
-            for one in found:
+            self.joined[id(file)] = joined - found
+            for one in found | joined:
                 self.whole.setdefault(one, []).append(file)
                 self.masked.setdefault(one >> 32, []).append((one, file))
 
@@ -119,7 +126,8 @@ class SensitiveReads:
             file = self._files[key] = ReadFile(path, sensitive, event.device, event.inode)
         self._files.move_to_end(key)
         process = (event.pid, event.start_ns)
-        before = file.readers.pop(process, None)
+        told = {(one.open, one.joined) for one in file.readers.values()}
+        file.readers.pop(process, None)
         size = len(file.fingerprints)
         file.fingerprints.update(dict.fromkeys(event.fingerprints))
         self._held += len(file.fingerprints) - size
@@ -128,10 +136,11 @@ class SensitiveReads:
             self._processes.key_at(event.pid, event.start_ns, event.ktime_ns),
             self._info.wall_ns(event.ktime_ns),
             event.open,
+            event.joined,
         )
         if len(file.readers) > READERS_LIMIT:
             file.readers.popitem(last=False)
-        if len(file.fingerprints) > size or event.open != (before.open if before else ()):
+        if len(file.fingerprints) > size or (event.open, event.joined) not in told:
             self._known.pop(tree, None)
         while len(self._files) > 1 and (
             self._held > FINGERPRINTS_LIMIT or len(self._files) > FILES_LIMIT

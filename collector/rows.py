@@ -241,6 +241,7 @@ class MessageNodeRow:
     parent_node: str | None
     position: int
     content_hash: str
+    at_ns: int | None = None  # start of the call that brought it first; None: older stores
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,11 +85,16 @@ class SessionOrigins:
 
     def parent(self, opening: Opening) -> str | None:
         """The session whose tool call carried the first user text."""
+        prompted = self.prompted(opening)
+        return prompted[0] if prompted is not None else None
+
+    def prompted(self, opening: Opening) -> tuple[str, str] | None:
+        """That session, and which of its prompts it was."""
         for text in opening.texts:
             if len(text.strip()) >= PROMPT_CHARS:
                 session_id = self._prompts.get(_key(text))
                 if session_id is not None:
-                    return session_id
+                    return session_id, _key(text)
         return None
 
     def continued(self, opening: Opening, process_key: str) -> str | None:

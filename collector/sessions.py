@@ -36,6 +36,7 @@ class Sessions:
         self._by_response: OrderedDict[str, str] = OrderedDict()
         self._of_process: OrderedDict[str, str] = OrderedDict()  # "": more than one conversation
         self._by_leaf: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._openings: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self.origins = SessionOrigins()
 
     def family_of(self, session_id: str, pid: int) -> str:
@@ -71,6 +72,10 @@ class Sessions:
         whether a process is known to be gone.
         """
         session_id, confidence = identity.session_id, "read"
+        if session_id is not None and identity.agent_id is None:
+            sub_agent = self._sub_agent(session_id, opening)
+            if sub_agent is not None:
+                session_id, confidence = sub_agent, "inferred"
         if session_id is None and not conversation:
             one = self._of_process.get(process_key)
             session_id = one or "s" + digest(b"no conversation", process_key.encode())[:16]
@@ -105,6 +110,21 @@ class Sessions:
             batch.sessions.append(row)
             _remember(self._rows, session_id, row)
         return session_id
+
+    def _sub_agent(self, session_id: str, opening: Opening) -> str | None:
+        """The session of a sub-agent that has its parent's id on the wire, and no other.
+
+        It opens with a prompt that a tool call of that session carried; the session itself opened
+        before. Sub-agents with the same prompt are one.
+        """
+        if session_id not in self._openings:
+            _remember(self._openings, session_id, opening.texts)
+            return None
+        prompted = self.origins.prompted(opening)
+        if prompted is None or prompted[0].partition(":")[0] != session_id.partition(":")[0]:
+            return None
+        own = self.origins.prompted(Opening(self._openings[session_id]))
+        return None if own == prompted else f"{session_id}:{prompted[1][:16]}"
 
     def _continued(
         self, lineage: tuple[str, ...], previous_response_id: str | None, process_key: str

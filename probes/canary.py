@@ -1,16 +1,20 @@
 """A TLS conversation of known bytes, inside one process, over no network and without certificates.
 
 In: nothing. Out: each line on standard input makes one exchange, and one line on standard output
-tells the bytes that the client side wrote and read. It answers one question: do the probes
-deliver, exactly, what a real OpenSSL encrypts and decrypts here? Started by `probes.preflight`.
+tells the bytes that the client side wrote and read; a file that does not exist is opened, too. It
+answers one question: do the probes deliver, exactly, what a real OpenSSL encrypts and decrypts
+here, and what a process does? Started by `probes.preflight`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import ssl
 import sys
 
 REQUEST = b"GET /underglass-canary HTTP/1.1\r\nhost: canary\r\n\r\n"
+NO_FILE = "/underglass-canary"
 RESPONSE = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -36,6 +40,8 @@ def converse() -> None:
                 pending.remove(side)
             except ssl.SSLWantReadError:
                 pass
+    with contextlib.suppress(FileNotFoundError):
+        os.close(os.open(NO_FILE, os.O_RDONLY))
     client.write(REQUEST)
     if server.read(len(REQUEST)) != REQUEST:
         raise RuntimeError("TLS in memory does not work here")

@@ -245,11 +245,12 @@ class FileTouched:
     """A system call of a process in scope that named a file, with what it returned.
 
     `result` is what the call returned: a descriptor, 0, or -errno. `flags` are open(2)'s, of
-    CHMOD the mode, of TRUNCATE the length. `path` is absolute: of an open that succeeded that
-    of the file itself, symbolic links followed; else the name that was given, below the working
-    directory or the directory that the call names. Where that directory is not known, the path
-    stands as it was given. `new_path`: of RENAME and LINK the new name, of SYMLINK the name of
-    the link (`path` is then what it points to, as given). `truncated`: a path is not whole.
+    CHMOD the mode, of TRUNCATE the length, of RENAME those of renameat2(2). `path` is absolute:
+    of an open that succeeded that of the file itself, symbolic links followed; else the name that
+    was given, below the working directory or the directory that the call names. Where that
+    directory is not known, the path stands as it was given. `new_path`: of RENAME and LINK the
+    new name, of SYMLINK the name of the link (`path` is then what it points to, as given).
+    `truncated`: a path is not whole.
     """
 
     ktime_ns: int
@@ -270,8 +271,9 @@ class FileTouched:
 class Connected:
     """connect(2) of a process in scope. `result`: 0 or -errno; -EINPROGRESS is usual.
 
-    `transport` is tcp, udp or unix; `address` in text, of unix the path (`@name` when abstract),
-    `port` 0 there. `inode` is the socket's, which `ConnectionKey.handle` may be, too.
+    `transport` is tcp, udp or unix, seldom icmp, sctp, raw or a number; `address` in text, of unix
+    the path (`@name` when abstract), `port` 0 there. `inode` is the socket's, which
+    `ConnectionKey.handle` may be, too.
     """
 
     ktime_ns: int
@@ -288,7 +290,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class DnsAnswered:
-    """A datagram that a process in scope received from port 53: a DNS message (RFC 1035)."""
+    """A datagram that a process in scope received from port 53: a DNS message (RFC 1035).
+
+    Of a longer one the first 4096 bytes.
+    """
 
     ktime_ns: int
     pid: int
@@ -335,7 +340,7 @@ class FileContent:
     """What a process in scope read from a file whose name is listed as sensitive.
 
     Never stored: redaction makes `ContentFingerprints` of it. `position` is where in the file
-    the read began (what was read through a mapping is not seen).
+    the read began, -1 when that is not known (what was read through a mapping is not seen).
     """
 
     ktime_ns: int
@@ -352,7 +357,8 @@ class ContentFingerprints:
     """Salted fingerprints of the lines and words that a process read from a sensitive file.
 
     One event for each read; those of a file follow each other until one `begins` anew. `open`:
-    of the line that the read cut, as far as it has come; the next event's are in their place.
+    of the line that the read cut, as far as it has come; `joined`: of the text so far without its
+    line breaks, which some senders leave out. The next event's are in the place of both.
     """
 
     ktime_ns: int
@@ -362,6 +368,7 @@ class ContentFingerprints:
     inode: int
     fingerprints: tuple[int, ...]  # 64 bits each, in order, without repeats
     open: tuple[int, ...] = ()
+    joined: tuple[int, ...] = ()
     begins: bool = True
     skipped: int = 0  # fingerprints beyond the limit so far
     skipped_bytes: int = 0  # read beyond the limit so far

@@ -127,7 +127,7 @@ _EXECUTED = struct.Struct("<QIIIIQ16s")
 _PATH = struct.Struct("<QIBBH")
 _EXITED = struct.Struct("<QII")
 _MAPPED = struct.Struct("<QIIQQQ")
-_FINGERPRINTS = struct.Struct("<QQQQIIIII")
+_FINGERPRINTS = struct.Struct("<QQQQIIIIII4x")
 
 _FROM = 0x8000  # in `blanked`: all from this offset on, rather than so many bytes at the beginning
 
@@ -309,10 +309,12 @@ def _process_traffic(frame: bytes, ktime_ns: int) -> ProbeEvent:
 
 
 def _fingerprints(frame: bytes, ktime_ns: int) -> ProbeEvent:
-    start_ns, device, inode, skipped_bytes, pid, begins, skipped, size, open_size = (
+    start_ns, device, inode, skipped_bytes, pid, begins, skipped, size, open_size, joined_size = (
         _FINGERPRINTS.unpack_from(frame, HEADER.size)
     )
-    found = struct.unpack_from(f"<{size + open_size}Q", frame, HEADER.size + _FINGERPRINTS.size)
+    found = struct.unpack_from(
+        f"<{size + open_size + joined_size}Q", frame, HEADER.size + _FINGERPRINTS.size
+    )
     return ContentFingerprints(
         ktime_ns,
         pid,
@@ -320,7 +322,8 @@ def _fingerprints(frame: bytes, ktime_ns: int) -> ProbeEvent:
         device,
         inode,
         found[:size],
-        found[size:],
+        found[size : size + open_size],
+        found[size + open_size :],
         bool(begins),
         skipped,
         skipped_bytes,
@@ -401,7 +404,7 @@ def encode_closed(ktime_ns: int, key: ConnectionKey, read: int, written: int) ->
 
 def encode_fingerprints(event: ContentFingerprints) -> bytes:
     """A frame that takes the place of a FILE_CONTENT frame."""
-    found = (*event.fingerprints, *event.open)
+    found = (*event.fingerprints, *event.open, *event.joined)
     payload = _FINGERPRINTS.pack(
         event.start_ns,
         event.device,
@@ -412,6 +415,7 @@ def encode_fingerprints(event: ContentFingerprints) -> bytes:
         min(event.skipped, 0xFFFFFFFF),
         len(event.fingerprints),
         len(event.open),
+        len(event.joined),
     ) + struct.pack(f"<{len(found)}Q", *found)
     size = HEADER.size + len(payload)
     return HEADER.pack(size, CONTENT_FINGERPRINTS, VERSION, 0, event.ktime_ns) + payload

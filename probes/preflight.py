@@ -21,7 +21,7 @@ from probes import btf, canary, frames, libraries, procfs, resolvers
 from probes.bcc_bindings import HEADER_TREE, BccUnavailable, load_bcc
 from probes.client import ProbeClient
 from probes.errors import UnderglassError
-from probes.events import PlainData, ProbeState
+from probes.events import FileTouched, PlainData, ProbeState
 from probes.hooks import FileKey, FilePlan
 
 OLDEST_KERNEL = (5, 8)
@@ -128,7 +128,7 @@ def _headers() -> Check:
 def _canary() -> Check:
     started = time.monotonic()
     try:
-        captured = run_canary()
+        captured, opened = run_canary()
     except UnderglassError as error:
         return Check("self-test", "fail", str(error), error.hint)
     expected = {canary.REQUEST, canary.RESPONSE}
@@ -138,6 +138,13 @@ def _canary() -> Check:
             "fail",
             f"probes attached, but {len(expected - captured)} of {len(expected)} known messages "
             "did not arrive",
+            "report this with the output of `underglass doctor --json`",
+        )
+    if opened != 1:
+        return Check(
+            "self-test",
+            "fail",
+            f"probes attached, but an open(2) was told {opened} times",
             "report this with the output of `underglass doctor --json`",
         )
     elapsed = time.monotonic() - started
@@ -150,8 +157,9 @@ def _canary_command() -> list[str]:
     return [python, "-I", canary.__file__]
 
 
-def run_canary() -> set[bytes]:
-    """Attach to the canary, let it talk once, and return the messages that were captured."""
+def run_canary() -> tuple[set[bytes], int]:
+    """Attach to the canary and let it talk once: the messages that were captured, and how
+    often it was told to have opened the file that it opens once."""
     with (
         ProbeClient(data_ring_pages=64) as probe,
         subprocess.Popen(
@@ -162,6 +170,7 @@ def run_canary() -> set[bytes]:
         probe.control("follow", pid=process.pid)
         probe.control("ready")
         captured: set[bytes] = set()
+        opened = 0
         for event in _events(probe):
             if isinstance(event, ProbeState):
                 if event.state == "failed":
@@ -175,7 +184,9 @@ def run_canary() -> set[bytes]:
                 probe.control("stop")
             elif isinstance(event, PlainData):
                 captured.add(event.data)
-        return captured
+            elif isinstance(event, FileTouched) and event.path == canary.NO_FILE:
+                opened += 1
+        return captured, opened
 
 
 def _events(probe: ProbeClient) -> Iterator[object]:

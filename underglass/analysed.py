@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from probes.errors import UnderglassError
+from underglass.limits import runaway_limits
 
 if TYPE_CHECKING:
     from analysis.reading import Reader
@@ -50,7 +51,7 @@ def analyse_store(path: Path, *, everything: bool = False) -> int:
     from collector.store import Store
 
     with Store.open(path) as store:
-        analyst = Analyst(store)
+        analyst = Analyst(store, limits=runaway_limits())
         if everything:
             store.mark_all_stale()
         with _bar(len(store.stale_sessions())) as progress:

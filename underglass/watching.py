@@ -23,6 +23,7 @@ from probes.errors import UnderglassError
 from underglass import __version__, privileges
 from underglass.alerts import Alerts
 from underglass.launch import HeldCommand
+from underglass.limits import runaway_limits
 from underglass.packages import packaged_programs
 from underglass.paths import Invoker, fingerprint_salt, invoker, make_private, state_directory
 from underglass.prices import price_file, price_overrides
@@ -112,7 +113,7 @@ def watch(what: Watch) -> Summary:
 
 def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | None) -> Summary:
     state = state_directory()  # while it is still known whose
-    prices = price_file(what.prices)
+    prices, limits = price_file(what.prices), runaway_limits()
     privileges.drop(who)
     salt = fingerprint_salt(state)
     if what.store is not None:
@@ -159,7 +160,7 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
             )
         writer = BatchWriter(store.write, _complain) if store is not None else None
         if store is not None:
-            analyst = LiveAnalyst(store, alerts)
+            analyst = LiveAnalyst(store, alerts, limits)
 
         def write(batch: Batch) -> None:
             nonlocal queries

@@ -1,6 +1,7 @@
 /* For each line "CALL COUNT" on standard input: makes the call so often, then prints how much
- * processor time it took, in nanoseconds each: file_calls FILE. Calls: open (and close), missing (an open that fails),
- * unlink (one that fails), getppid, read (4 KiB of the file, from its beginning). */
+ * processor time it took, in nanoseconds each: file_calls FILE. Calls: open (and close), missing
+ * (an open that fails), unlink (one that fails), getppid, read (4 KiB of the file, from its
+ * beginning). */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>

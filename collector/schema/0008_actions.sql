@@ -118,6 +118,6 @@ SELECT
     make_timestamptz(sent_ns // 1000) AS at,
     make_timestamptz(read_ns // 1000) AS read_at,
     path, sensitive, sighting.pid, comm, session_id,
-    call_id, host, url_path, encoding, matched, known, process_key, read_process_key
+    call_id, host, url_path, place, encoding, matched, known, process_key, read_process_key
 FROM content_sighting AS sighting
 LEFT JOIN process USING (process_key);

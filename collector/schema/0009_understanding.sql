@@ -256,6 +256,9 @@ FROM (
     WHERE session_id IS NOT NULL
 );
 
+-- Rows lie in the order of time: with it, a list is found without a look at all of them.
+ALTER TABLE message_node ADD COLUMN at_ns BIGINT;
+
 ALTER TABLE session ADD COLUMN parent_source TEXT;
 UPDATE session SET parent_source = 'read' WHERE parent_session_id IS NOT NULL;
 

@@ -12,7 +12,7 @@
 #define SHORT_DEPTH 24
 #define LONG_PATHS 8192
 #define LONG_NAME 4097 /* PATH_MAX, and one more that shows a cut */
-#define LONG_DEPTH 64
+#define LONG_DEPTH 96
 
 #define AT_FDCWD (-100)
 #define AT_REMOVEDIR 0x200
@@ -53,7 +53,8 @@ struct file_touched {
     u16 sizes[4]; /* of each path: the name as given, the names that were walked */
     u8 operation;
     u8 forms[2];
-    u8 reserved[5];
+    u8 cut; /* a path did not fit */
+    u8 reserved[4];
 };
 struct file_touched_short {
     struct file_touched head;
@@ -249,14 +250,18 @@ static __always_inline bool fill_touched(struct file_touched *event, struct file
     event->tid = (u32)id;
     event->operation = action->operation;
     __builtin_memset(event->reserved, 0, sizeof(event->reserved));
+    /* What is learned on the way is kept in the event and read back: the verifier forgets it there,
+     * and follows what comes next once, not once for each way to it. */
+    event->cut = 0;
     u64 used = 0;
-    bool fits = true;
 #pragma clang loop unroll(disable)
     for (u32 which = 0; which < 2; which++) {
         struct named_path *path = &action->paths[which & 1];
         u64 from = path->from;
         u32 form = 0;
-        u64 began = used;
+        asm volatile("" : "+r"(used));
+        used &= PATHS_MASK;
+        event->frame.size = used;
         if (path->name && used <= most) {
             long copied = bpf_probe_read_user_str(paths + used, given_bytes, (void *)path->name);
             if (copied > 0 && copied <= given_bytes) {
@@ -271,20 +276,19 @@ static __always_inline bool fill_touched(struct file_touched *event, struct file
         } else if (path->name || (!which && !from)) {
             form = FORM_CUT;
         }
-        u64 walked = used;
-        if (from && !(form & FORM_CUT)) {
+        event->forms[which & 1] = form;
+        event->sizes[2 * (which & 1)] = used - event->frame.size;
+        event->frame.size = used;
+        if (from && !(event->forms[which & 1] & FORM_CUT)) {
             u32 end;
             used = walk_names(from, paths, used, most, name_bytes, depth, &end);
-            form |= end == PATH_WHOLE ? FORM_WALKED : FORM_CUT;
+            event->forms[which & 1] |= end == PATH_WHOLE ? FORM_WALKED : FORM_CUT;
         }
-        if (form & FORM_CUT)
-            fits = false;
-        event->forms[which & 1] = form;
-        event->sizes[2 * (which & 1)] = walked - began;
-        event->sizes[2 * (which & 1) + 1] = used - walked;
+        event->cut |= event->forms[which & 1] & FORM_CUT;
+        event->sizes[2 * (which & 1) + 1] = used - event->frame.size;
     }
     event->frame.size = sizeof(*event) + used;
-    return fits;
+    return !event->cut;
 }
 
 /* Has a listed name to be looked for? Content is read from what was opened for reading. */

@@ -13,10 +13,10 @@ import pytest
 from analysis.analyst import Analyst, Pace, analyse
 from analysis.live import LiveAnalyst
 from analysis.steps import Finding
-from collector.rows import Batch
+from collector.rows import Batch, FileEventRow, SessionRow
 from collector.store import Store
 from collector.store_errors import StoreWriteFailed
-from tests.analysis.test_findings import call_row, tool_row, write
+from tests.analysis.test_findings import call_row, process_row, tool_row, write
 
 
 @pytest.fixture
@@ -118,8 +118,6 @@ def test_a_session_that_is_gone_takes_its_findings_with_it(store: Store) -> None
 
 def test_sub_agents_are_analysed_with_their_parent(store: Store) -> None:
     write(store, "a", [], [])
-    from collector.rows import SessionRow
-
     store.write(Batch(sessions=[SessionRow("b", "read", None, None, "a", 10, 2)]))
     assert analyse(store) == 1
     store.write(repeats(3, "b"))
@@ -202,3 +200,16 @@ def test_hostile_rows_are_analysed(store: Store) -> None:
     store.write(Batch(calls=calls, tool_calls=odd))
     analyse(store)
     assert store.stale_sessions() == {}
+
+
+def test_what_a_process_did_makes_its_session_stale(store: Store) -> None:
+    write(store, "a", [], [])
+    worker = process_row(11, 10, "sh -c x", 1000, "a")
+    store.write(Batch(processes=[worker]))
+    analyse(store)
+    assert store.stale_sessions() == {}
+    touched = FileEventRow(
+        "e1", "k1", worker.process_key, 11, 5, 5, 1, "open", "read", "/etc/hosts", None, None
+    )
+    store.write(Batch(file_events=[touched]))
+    assert set(store.stale_sessions()) == {"a"}

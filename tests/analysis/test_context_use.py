@@ -219,6 +219,21 @@ def test_a_request_in_another_prompt_and_a_retry_of_what_follows() -> None:
     assert rows[3].grown_bytes == 0
 
 
+def test_instructions_behind_the_users_words() -> None:
+    """As Claude Code 2.1.300, which puts system messages at the end."""
+    talk = Conversation()
+    old = history(6)
+    note = {"role": "system", "content": "90000 tokens left"}
+    talk.ask([*old, note], system=SYSTEM)
+    ask = user("CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.")
+    talk.ask([*old, ask, note], system=SYSTEM)
+    talk.ask([user(SUMMARY), note], system=SYSTEM)
+    rows = uses(talk)
+    assert [row.compaction for row in rows] == [None, "request", "after"]
+    assert rows[2].dropped_bytes == sum(map(size, old))
+    assert rows[0].system_bytes == size(SYSTEM[0]) + size(note)
+
+
 def test_what_was_done_since_the_last_request_is_dropped_with_the_rest() -> None:
     """As Codex: only the request for the summary has the last result, and every id is new after."""
     talk = Conversation()

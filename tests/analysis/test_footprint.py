@@ -127,8 +127,13 @@ def test_programs_hosts_and_sockets() -> None:
     assert (found[0].first_ns, found[0].last_ns) == (5, 9)
 
 
-def test_other_sessions_of_the_family_are_left_out() -> None:
-    assert rows(read("/srv/a", session_id="s2")) == []
+def test_sub_agents_count_and_ancestors_do_not() -> None:
+    main = ProcessStep("b:10:1", 10, 1, ("main",), "/usr/bin/main", 0, 5, "s1")
+    helper = replace(main, process_key="b:11:1", exe="/usr/bin/helper", session_id="sub")
+    shell = replace(main, process_key="b:1:1", exe="/usr/bin/bash", session_id="other")
+    found = rows(read("/srv/a", session_id="sub"), processes=(shell, main, helper))
+    assert [row.name for row in found] == ["/srv/a", "/usr/bin/helper", "/usr/bin/main"]
+    assert {row.session_id for row in found} == {"s1"}
 
 
 def test_what_a_tool_call_asked_for() -> None:
@@ -142,14 +147,16 @@ def test_what_a_tool_call_asked_for() -> None:
 def test_noise_stands_by_directory() -> None:
     libraries = [read(f"/usr/lib/x86_64-linux-gnu/lib{n}.so") for n in range(20)]
     modules = [read(f"/srv/.venv/lib/python3/site-packages/m{n}/a.py") for n in range(20)]
-    found = rows(*libraries, *modules, read("/srv/main.py"), read("/proc/self/maps"))
+    standard = [read(f"/opt/py/lib/python3.11/m{n}/__pycache__/a.pyc") for n in range(20)]
+    found = rows(*libraries, *modules, *standard, read("/srv/main.py"), read("/proc/self/maps"))
     assert named(found) == [
+        ("read", "/opt/py/lib/python3.11/**", "20 files"),
         ("read", "/proc/self/maps", None),
         ("read", "/srv/.venv/lib/python3/site-packages/**", "20 files"),
         ("read", "/srv/main.py", None),
         ("read", "/usr/lib/**", "20 files"),
     ]
-    assert found[1].count == 20
+    assert found[0].count == 20
 
 
 def test_crowds_stand_by_directory() -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -18,11 +19,11 @@ from analysis.reading import (
     health,
     open_reader,
     processes,
-    query,
     sessions,
     sql,
     tools,
 )
+from analysis.session_rows import families
 from collector.rows import Batch, ContentRow, ToolSetRow
 from collector.store import Store
 from collector.store_errors import (
@@ -203,10 +204,13 @@ def test_a_call_in_detail(reader: Reader) -> None:
 
 def test_the_view_of_messages_agrees_with_the_query(reader: Reader) -> None:
     found = reader.rows(
-        "SELECT position, side, kind, role, size_bytes, content_hash, body FROM messages"
+        "SELECT position, side, kind, role, size_bytes, content_hash FROM messages"
         " WHERE call_id = 'c1' ORDER BY position"
     )
-    assert found.rows == reader.rows(query("call_messages"), {"call_id": "c1"}).rows
+    assert found.rows == tuple(
+        (one.position, one.side, one.kind, one.role, one.size_bytes, one.content_hash)
+        for one in call_detail(reader, "c1").messages
+    )
     counted = reader.rows("SELECT call_id, count(*) FROM messages GROUP BY 1 ORDER BY 1")
     assert counted.rows == (("c1", 3), ("c2", 1))
 
@@ -348,3 +352,25 @@ def test_a_missing_store_points_at_the_ways_to_get_one(tmp_path: Path) -> None:
     assert raised.value.hint is not None
     assert "underglass demo" in raised.value.hint
     assert "underglass run -- " in raised.value.hint
+
+
+def test_a_list_that_began_long_before_is_found_whole(tmp_path: Path) -> None:
+    """A system prompt that earlier sessions brought, a conversation resumed, an older store."""
+    texts = ("one", "two", "three", "four")
+    ages = (None, START_NS - 10**15, START_NS, START_NS + 5)
+    nodes = [replace(node, at_ns=age) for node, age in zip(row.nodes_of(*texts), ages, strict=True)]
+    call = row.call("c1", input_node=nodes[-1].node, output_node=None, started_ns=START_NS + 5)
+    with Store.open(tmp_path / "s.db") as store:
+        store.write(
+            Batch(
+                sessions=[row.session()],
+                calls=[call],
+                contents=row.contents_of(*texts),
+                nodes=nodes,
+            )
+        )
+    with open_reader(tmp_path / "s.db") as reader:
+        messages = call_detail(reader, "c1").messages
+        assert [one.body["text"] for one in messages] == [*texts]
+        (family,) = families(reader, ["s1"])
+        assert set(family.nodes) == {node.node for node in nodes}

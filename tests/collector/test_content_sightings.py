@@ -132,6 +132,8 @@ ENCODED = {
     "plain json": json.dumps({"text": SECRETS}).encode(),
     "plain json in json": json.dumps({"text": json.dumps({"file": SECRETS})}).encode(),
     "plain part": "\n".join(SECRETS.split("\n")[1:4]).encode(),
+    "plain joined": SECRETS.replace("\n", "").encode(),
+    "plain joined in more": b"x=1&file=" + SECRETS.replace("\n", "").encode(),
     "base64": base64.b64encode(SECRETS.encode()),
     "base64 wrapped": base64.encodebytes(SECRETS.encode()),
     "base64 in a form": b"a=b&data=" + quote(base64.b64encode(SECRETS.encode())).encode(),
@@ -296,6 +298,13 @@ def test_accounts_are_seen_when_most_of_them_are_sent() -> None:
     encoded = base64.encodebytes(PASSWD.encode())
     (row,) = sightings([*tree(), *read, *posts(encoded)])
     assert (row.sensitive, row.encoding, row.matched) == ("system_accounts", "base64", row.known)
+
+
+def test_accounts_without_line_breaks_are_seen() -> None:
+    """`curl -d @/etc/passwd` sends them so."""
+    joined = PASSWD.replace("\n", "").encode()
+    (row,) = sightings([*tree(), *reads(PASSWD, "/etc/passwd"), *posts(joined)])
+    assert (row.sensitive, row.place) == ("system_accounts", "body")
 
 
 @pytest.mark.parametrize(

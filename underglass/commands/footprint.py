@@ -38,8 +38,9 @@ _TITLES = {
 def command(session: str, profile_format: str | None, db: str | None, as_json: bool) -> None:
     """Show what SESSION and its family read, wrote, deleted, ran and reached.
 
-    SESSION is an id or the beginning of one; sub-agents share its processes. Sensitive files are marked. What was read as a matter
-    of course, and what was touched in crowds, stands as `directory/**`.
+    SESSION is an id or the beginning of one; sub-agents share its processes. Sensitive files are
+    marked. What was read as a matter of course, and what was touched in crowds, stands as
+    `directory/**`.
     """
     from analysis.derived import FootprintRow
     from analysis.reading import query, session_named

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from underglass import __version__, privileges
+from underglass.limits import runaway_limits
 from underglass.options import content_option, db_option, json_option, prices_option
 from underglass.paths import fingerprint_salt, invoker, make_private, state_directory, store_path
 from underglass.prices import price_file, price_overrides
@@ -59,7 +60,7 @@ def command(
     if everything == bool(captures):
         raise click.UsageError("name captures or files, or say --all")
     path, state = store_path(db), state_directory()
-    overrides = price_overrides(price_file(prices))
+    overrides, limits = price_overrides(price_file(prices)), runaway_limits()
     privileges.drop(invoker())  # what is stored belongs to the user, also under sudo
     if not path.exists() and (dry_run or not any(Path(name).is_file() for name in captures)):
         raise StoreMissing(path)
@@ -96,7 +97,7 @@ def command(
             if not as_json:
                 click.echo(_told(one, dry_run))
         if not dry_run:
-            analyse(store)
+            analyse(store, limits=limits)
     if as_json:
         from underglass.printing import print_json
 

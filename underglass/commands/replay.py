@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from underglass import __version__, privileges
+from underglass.limits import runaway_limits
 from underglass.options import content_option, db_option, prices_option
 from underglass.paths import (
     fingerprint_salt,
@@ -37,7 +38,7 @@ def command(file: Path, db: str | None, no_content: bool, prices: Path | None) -
     from collector.store import Store
 
     path, state = store_path(db), state_directory()
-    overrides = price_overrides(price_file(prices))
+    overrides, limits = price_overrides(price_file(prices)), runaway_limits()
     privileges.drop(invoker())  # what is stored belongs to the user, also under sudo
     reader = RecordingReader(file)
     make_private(path.parent)
@@ -57,7 +58,7 @@ def command(file: Path, db: str | None, no_content: bool, prices: Path | None) -
             content=not no_content,
             overrides=overrides,
         )
-        analyse(store)
+        analyse(store, limits=limits)
     if reader.damage:
         click.echo(f"underglass: {file}: {reader.damage}", err=True)
     summary.show(f"stored in {path}; see: underglass report")

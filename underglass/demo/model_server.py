@@ -43,6 +43,7 @@ from underglass.demo.reply import (
     Rendering,
     Reply,
     make_reply,
+    opening_of,
     personal,
 )
 from underglass.demo.script import ErrorStep, Script, Turn, TurnUsage
@@ -249,7 +250,9 @@ class ModelServer:
     ) -> None:
         """Answer a model call: choose the turn, make it ready, send it."""
         depth = self._depths.get(asked.previous_response_id or "", 0) + asked.turn_number
-        index = self.script.turn_index(depth, self._call_count, asked.last_user_text)
+        index = self.script.turn_index(
+            depth, self._call_count, asked.last_user_text, opening_of(request.body)
+        )
         self._call_count += 1
         turn = self.script.turns[index] if asked.generate else Turn(usage=_NOTHING_USED)
         token = self.script.echo_token(asked.last_user_text)

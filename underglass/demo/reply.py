@@ -10,7 +10,7 @@ these are replaced in the bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -218,6 +218,34 @@ def argument_pieces(arguments: str) -> list[str]:
 def text_of(content: Any) -> str:
     """The text of a message's content: a string, or the JSON text of its parts."""
     return content if isinstance(content, str) else orjson.dumps(content).decode()
+
+
+def opening_of(body: bytes) -> str:
+    """What a request's messages say before a model first answers; "" where none are found."""
+    try:
+        asked = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    asked = asked.get("request", asked) if isinstance(asked, dict) else {}
+    for key in ("messages", "input", "contents"):
+        items = asked.get(key) if isinstance(asked, dict) else None
+        if isinstance(items, list):
+            answers = [n for n, item in enumerate(items) if not _is_word(item)]
+            words = items[: answers[0]] if answers else items
+            return "".join(value for item in words for value in _strings(item))
+    return ""
+
+
+def _is_word(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("role") not in (None, "assistant", "model")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def make_reply(turn: Turn, script: Script, request: ApiRequest) -> Reply:

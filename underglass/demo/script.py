@@ -16,6 +16,7 @@ A script in short (every key is optional unless marked):
 
     [[turn]]                        # required, at least one
     name = "list"                   # for select = "named"
+    to = "Look into"                # only for conversations that open with such a text, see Script
     thinking = "Let me look."       # a text is cut into pieces of about `piece_chars` at spaces;
     text = ["one ", "two {echo}"]   # a list is sent as it is, one event an element
     repeat = 10                     # the pieces of `text`, this many times over
@@ -108,6 +109,7 @@ class Turn:
     """One answer of the model. `thinking` and `text` are pieces: one event each."""
 
     name: str = ""
+    to: str = ""
     thinking: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
     tools: tuple[ToolStep, ...] = ()
@@ -151,7 +153,9 @@ class Script:
     `select`: `sequential` takes the turn numbered by the assistant's turns already in the
     request (the last one again when they run out), so that conversations are independent of
     connections and of each other; `cycle` goes round, one turn a request; `named` takes the
-    turn that the last user message names as `turn=NAME`, else the first.
+    turn that the last user message names as `turn=NAME`, else the first. Turns with a `to` are
+    for conversations whose first messages contain that text, such as a sub-agent's; those of the
+    first such text are counted by themselves, and the others are for everybody else.
     `toolless_text` answers a request that offers no tools when the turn would call one.
     """
 
@@ -164,15 +168,20 @@ class Script:
     rate_limits: RateLimits | None = None
     toolless_text: str = "A scripted conversation"
 
-    def turn_index(self, turn_number: int, request_number: int, last_user_text: str) -> int:
-        """The index of the turn for a request, see `select`."""
+    def turn_index(
+        self, turn_number: int, request_number: int, last_user_text: str, opening: str = ""
+    ) -> int:
+        """The index of the turn for a request, see `select`; `opening`: its first messages."""
+        to = next((turn.to for turn in self.turns if turn.to and turn.to in opening), "")
+        meant = [index for index, turn in enumerate(self.turns) if turn.to == to]
+        if not meant:
+            return 0
         if self.select == "cycle":
-            return request_number % len(self.turns)
+            return meant[request_number % len(meant)]
         if self.select == "named":
             named = re.search(r"turn=([\w-]+)", last_user_text)
-            names = [turn.name for turn in self.turns]
-            return names.index(named[1]) if named and named[1] in names else 0
-        return min(turn_number, len(self.turns) - 1)
+            return next((n for n in meant if named and self.turns[n].name == named[1]), meant[0])
+        return meant[min(turn_number, len(meant) - 1)]
 
     def echo_token(self, last_user_text: str) -> str | None:
         """The token that the last user message asks to see again."""

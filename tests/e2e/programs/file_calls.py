@@ -1,4 +1,5 @@
-"""Makes each system call that names a file, with success and failure: file_calls.py FOLDER.
+"""Makes each system call that names a file, with success and failure: file_calls.py FOLDER, in
+which `deep` holds 120 folders, each `e` in the other.
 
 Prints a JSON list of what it did, in order: operation, result (or -errno), flags, the path that
 the call named, the new path, inode of what was opened, truncated, thread of its own, child.
@@ -213,6 +214,10 @@ def deep() -> None:
         tell("MKDIR", call("mkdir", name, 0o755), os.getcwd() + "/" + name)
         os.chdir(name)
     tell("OPEN", call("open", "file", os.O_CREAT), os.getcwd() + "/file", flags=os.O_CREAT)
+    os.chdir(at("deep", *"e" * 120))
+    name = f"{os.path.basename(root)}-deep"
+    tell("OPEN", call("open", name, os.O_CREAT), "e/" * 95 + name, flags=os.O_CREAT, truncated=True)
+    tell("OPEN", call("open", "../" + name, 0), "e/" * 96 + "../" + name, truncated=True)
     os.chdir(root)
     name = at("n" * 200, "n" * 5000)
     tell("OPEN", call("open", name, 0), name[:4096], truncated=True)
