@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from analysis.compactions import COMPACTION_KINDS
 from analysis.conflicts import CONFLICT_KINDS
 from analysis.escalations import ESCALATION_KINDS
 from analysis.loops import LOOP_KINDS
@@ -24,7 +25,6 @@ from collector.store_errors import QueryFailed
 __all__ = [
     "ALL_KINDS",
     "CONFLICT_KINDS",
-    "CONTEXT_KINDS",
     "ESCALATION_KINDS",
     "LOOP_KINDS",
     "RUNAWAY_KINDS",
@@ -36,7 +36,6 @@ __all__ = [
 
 SAID_AND_DID_KINDS = frozenset({"unasked_action", "no_effect"})
 FOOTPRINT_KINDS = frozenset({"sensitive_read", "leak", "injection"})
-CONTEXT_KINDS = frozenset({"compaction", "reread", "lost_context"})
 ALL_KINDS = (
     LOOP_KINDS
     | RUNAWAY_KINDS
@@ -44,7 +43,7 @@ ALL_KINDS = (
     | CONFLICT_KINDS
     | SAID_AND_DID_KINDS
     | FOOTPRINT_KINDS
-    | CONTEXT_KINDS
+    | COMPACTION_KINDS
 )
 _EVIDENCE = 6  # its place among the fields of a Finding
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

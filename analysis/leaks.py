@@ -7,8 +7,9 @@ In: `SessionSteps` with what `collector.content_sightings` saw of the session. O
   or as a credential in a header.
 - `sensitive_read`, one a file: a warning, or only told (`info`) where the program is one that reads
   such files (`sensitive.toml`), or the agent itself does. Left out are an agent's own credentials
-  read by the agent, a process's own environment, and the account list, which nearly every program
-  looks names up in, unless the program's arguments name it.
+  read by the agent, a process's own environment, those that a list of processes opens without
+  showing them, and the account list, which nearly every program looks names up in, unless the
+  program's arguments name it.
 """
 
 from __future__ import annotations
@@ -218,12 +219,23 @@ def _is_usual(file: FileStep, process: ProcessStep | None, agents: frozenset[str
     if is_own(file.sensitive):
         return file.process_key in agents
     if file.sensitive == _ENVIRONMENT:
-        return file.path == f"/proc/{file.pid}/environ"
+        return file.path == f"/proc/{file.pid}/environ" or _only_lists(process)
     if file.sensitive == _LOOKED_UP:
         name = file.path.rpartition("/")[2]
         said = process.argv[1:] if process is not None else ()
         return not any(name in argument for argument in said)
     return False
+
+
+def _only_lists(process: ProcessStep | None) -> bool:
+    """Does a program that lists processes leave out what it reads of their environments?
+
+    ps opens them all whatever it is asked for, and shows them when a word of its options without
+    a dash has an `e`.
+    """
+    if not is_usual_reader(_ENVIRONMENT, _name(process)) or process is None:
+        return False
+    return not any(word.isalpha() and "e" in word for word in process.argv[1:])
 
 
 def _sensitive_read(

@@ -48,12 +48,14 @@ class Loss:
     lost: FileStep
     lost_ns: int
     how: str  # overwritten | replaced | deleted
+    name: str  # one and the same for all names of a file
 
 
 @dataclass(slots=True)
 class _File:
-    """What is known of a file at one moment."""
+    """What is known of a file at one moment. `name`: the first of its names that was seen."""
 
+    name: str
     writer: Actor | None = None
     written: FileStep | None = None
     written_ns: int = 0
@@ -102,7 +104,7 @@ def overwrite_findings(
     programs = {process.process_key: process.argv for process in processes}
     pairs: defaultdict[tuple[str, frozenset[str]], list[Loss]] = defaultdict(list)
     for loss in found:
-        pairs[loss.path, frozenset((loss.of.actor_id, loss.by.actor_id))].append(loss)
+        pairs[loss.name, frozenset((loss.of.actor_id, loss.by.actor_id))].append(loss)
     findings: list[Finding] = []
     single: defaultdict[tuple[str, str, str], list[list[Loss]]] = defaultdict(list)
     for pair in pairs.values():
@@ -152,7 +154,7 @@ class _Watch:
     def _file(self, path: str) -> _File:
         found = self._files.get(path)
         if found is None:
-            found = self._files[path] = _File()
+            found = self._files[path] = _File(path)
         return found
 
     def _open(self, step: FileStep, actor: Actor | None, at_ns: int) -> None:
@@ -179,7 +181,7 @@ class _Watch:
         path = step.path
         if step.creates and step.exclusive:  # new, even where its end was not seen
             self._forget_inode(path)
-            file = self._files[path] = _File(deleted=self._file(path).deleted)
+            file = self._files[path] = _File(path, deleted=self._file(path).deleted)
         else:
             file = self._file(path)
         if step.device is None or step.inode is None:
@@ -193,7 +195,7 @@ class _Watch:
             if other is not None and self._inode_of.get(other) == inode:
                 file = self._files[path] = self._file(other)
             elif before is not None:  # put there unseen, or the path of another container
-                file = self._files[path] = _File()
+                file = self._files[path] = _File(path)
             self._inode_of[path] = inode
         if other is None or self._inode_of.get(other) != inode:
             self._inodes[inode] = path
@@ -225,7 +227,7 @@ class _Watch:
         if file is None:
             return
         lost = self._lose(step, file, step.path, actor, at_ns, "deleted")
-        self._files[step.path] = _File(deleted=len(self.found) - 1 if lost else None)
+        self._files[step.path] = _File(step.path, deleted=len(self.found) - 1 if lost else None)
 
     def _rename(self, step: FileStep, target: str, actor: Actor | None, at_ns: int) -> None:
         moved = self._files.pop(step.path, None)
@@ -234,10 +236,12 @@ class _Watch:
         file = self._files.get(target)
         if file is None and moved is not None:
             self._files[target] = moved  # it has a new name, and still its writer
+            if moved.name == step.path:
+                moved.name = target
         else:
-            replaced = _File() if file is None else file
+            replaced = _File(target) if file is None else file
             self._lose(step, replaced, target, actor, at_ns, "overwritten")
-            self._files[target] = _File(actor, step, at_ns)
+            self._files[target] = _File(target, actor, step, at_ns)
             if actor is not None:
                 self._files[target].read_ns[actor.actor_id] = at_ns
         if inode is not None:
@@ -260,7 +264,9 @@ class _Watch:
             return False
         if path in self._locks or DERIVED.search(path):
             return False
-        self.found.append(Loss(writer, actor, path, written, file.written_ns, step, at_ns, how))
+        self.found.append(
+            Loss(writer, actor, path, written, file.written_ns, step, at_ns, how, file.name)
+        )
         return True
 
 

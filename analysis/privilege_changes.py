@@ -20,10 +20,9 @@ CONFINERS = frozenset(
 HARMLESS_CAPABILITIES = frozenset({"cap_net_raw", "cap_net_bind_service"})
 """What `ping` and small servers have; a program with no more than these is only information."""
 ALL_CAPABILITIES = "all"
-NOT_NAMESPACES = frozenset({"files", "fs", "sysvsem"})
-"""What unshare(2) can also part from the other threads; Go's runtime does."""
-MAX_FLAGS = 1 << 34  # above CLONE_INTO_CGROUP, the highest one
-MAX_SIGNAL = 64  # in the low byte: what the parent is told at the end
+NAMESPACES = frozenset({"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"})
+"""Not `files`, `fs` and `sysvsem`, which unshare(2) parts from the other threads; Go's runtime
+does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def act(
         return _trace(step, kin)
     if CONFINERS.intersection(programs):
         return None
-    if step.change == "unshare" and not _could_be(step.detail):
+    if step.change == "unshare" and NAMESPACES.isdisjoint((step.detail or "").split()):
         return None
     if step.error is not None:
         return Act(f"tried {_call(step)} ({step.error})", "info")
@@ -92,19 +91,6 @@ def act(
     if step.change == "capset":
         return _of_capabilities(step, held, "took")
     return None
-
-
-def _could_be(detail: str | None) -> bool:
-    """Are these flags that clone(2) and unshare(2) take, a namespace among them?
-
-    The flags of clone3(2) stand in the caller's memory, which may be of other use by the time
-    that the child is seen.
-    """
-    names = frozenset((detail or "?").split())
-    if NOT_NAMESPACES.issuperset(names) or ("fs" in names and names & {"mount", "user"}):
-        return False
-    rest = next((int(name, 16) for name in names if name.startswith("0x")), 0)
-    return rest < MAX_FLAGS and rest & 0xFF <= MAX_SIGNAL
 
 
 def _of_capabilities(step: PrivilegeStep, held: Held, did: str) -> Act | None:

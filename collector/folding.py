@@ -3,7 +3,7 @@
 In: events of `collector.file_events` and `collector.network_events`, each with the places that it
 is about (a process and a path, or an address). Out: rows that are new or changed. Nothing is lost:
 the counts of the rows add up to the number of events. Which events share a row follows from their
-order alone, not from when rows are taken.
+order and their times alone, not from when rows are taken.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from typing import Generic, TypeVar
 from collector.rows import FileEventRow, NetworkEventRow
 
 Row = TypeVar("Row", FileEventRow, NetworkEventRow)
+
+MAX_PAUSE_NS = 10_000_000_000
+"""Between two events in a row. What comes later is another try or another look, with a wait before
+it that the times of one row would hide; 10 s leaves a file that is polled in one row."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,14 +60,15 @@ class Folding(Generic[Row]):
     ) -> OpenRow[Row]:
         """Count an event in the row that is open at all its places, or in one that `begin` makes.
 
-        An event that is older than the row, as it came out of order, begins another one: a row's
-        `first_ns` never changes, by which the store finds it.
+        An event more than `MAX_PAUSE_NS` after the row's last one begins another row, and so does
+        one that is older than the row, as it came out of order: a row's `first_ns` never changes,
+        by which the store finds it.
         """
         found = self._open.get(places[0])
         if (
             found is not None
             and found.alike == alike
-            and at_ns >= found.row.first_ns
+            and found.row.first_ns <= at_ns <= found.last_ns + MAX_PAUSE_NS
             and all(self._open.get(place) is found for place in places)
         ):
             found.count += 1

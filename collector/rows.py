@@ -290,8 +290,9 @@ class CoverageRow:
 class FileEventRow:
     """What one process did to one path, equal events in a row as one.
 
-    Events are equal when all but the time are; any other event of that process on that path, or
-    `collector.file_events`' limit, ends the row. Written again as `count` grows.
+    Events are equal when all but the time are; any other event of that process on that path, a
+    pause (`collector.folding`), or `collector.file_events`' limit, ends the row. Written again as
+    `count` grows.
     """
 
     file_event_id: str

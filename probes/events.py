@@ -308,7 +308,7 @@ class CredentialChange(IntEnum):
     SETUID = 1  # setuid, setreuid, setresuid
     SETGID = 2
     CAPSET = 3
-    UNSHARE = 4  # also of a child that clone(2) put into namespaces of its own
+    UNSHARE = 4  # also of a child that begins in namespaces of its own, and of a clone that failed
     SETNS = 5
     PTRACE = 6
 
@@ -318,8 +318,8 @@ class CredentialsChanged:
     """A system call of a process in scope that changes privileges, with what it returned.
 
     `uid`, `euid` and `capabilities` (the effective set, bits as in capabilities(7)) are those
-    after the call. `argument`: flags of UNSHARE, type of SETNS, request of PTRACE, else 0;
-    `target_pid`: whom PTRACE names.
+    after the call. `argument`: flags of UNSHARE (of a clone its CLONE_NEW* only), type of SETNS,
+    request of PTRACE, else 0; `target_pid`: whom PTRACE names.
     """
 
     ktime_ns: int

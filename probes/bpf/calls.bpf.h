@@ -154,7 +154,9 @@ static __always_inline bool registers_of(struct bpf_raw_tracepoint_args *ctx,
 /* What a call is told to have returned. The kernel's own codes of a call that a signal broke off
  * (ERESTARTSYS and its kin) are EINTR to everybody else. */
 #define EINTR 4
+#define ERESTARTSYS 512
+#define ERESTART_RESTARTBLOCK 516
 static __always_inline s64 result_of(struct bpf_raw_tracepoint_args *ctx) {
     s64 result = ctx->args[1];
-    return result <= -512 && result >= -516 ? -EINTR : result;
+    return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK ? -EINTR : result;
 }

@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
- * Changes of what a process may do: system calls at their return, and programs whose file gives
- * privileges, at their exec.
+ * Changes of what a process may do: system calls at their return, programs whose file gives
+ * privileges, at their exec, and namespaces that a task is born into, at its fork.
  */
 
 #define PTRACE_TRACEME 0
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
 #define S_ISUID 04000
-#define CLONE_NEW_NAMESPACES 0x7e020000
+
+#define CLONE_NEWTIME 0x80 /* of clone3(2) and unshare(2): for clone(2) a part of the signal */
+#define CLONE_NEWNS 0x20000
+#define CLONE_NEWCGROUP 0x2000000
+#define CLONE_NEWUTS 0x4000000
+#define CLONE_NEWIPC 0x8000000
+#define CLONE_NEWUSER 0x10000000
+#define CLONE_NEWPID 0x20000000
+#define CLONE_NEWNET 0x40000000
+#define CLONE_NEW_NAMESPACES                                                                     \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |               \
+     CLONE_NEWPID | CLONE_NEWNET)
 
 /* See CredentialChange in probes/events.py. */
 enum credential_change {
@@ -42,15 +53,14 @@ static __always_inline void tell_credentials(u64 task, u32 change, s64 result, u
         count_action(COUNT_PRIVILEGE_LOST_EVENTS, 1);
         return;
     }
-    u64 id = bpf_get_current_pid_tgid();
     u64 credentials = kernel_u64(task + TASK_CRED);
     HEAD(event, FRAME_CREDENTIALS_CHANGED);
     event->start_ns = process_start_ns(task);
     event->result = result;
     event->capabilities = kernel_u64(credentials + CRED_CAP_EFFECTIVE);
     event->argument = argument;
-    event->pid = id >> 32;
-    event->tid = (u32)id;
+    event->pid = kernel_u32(task + TASK_TGID);
+    event->tid = kernel_u32(task + TASK_PID);
     event->uid = kernel_u32(credentials + CRED_UID);
     event->euid = kernel_u32(credentials + CRED_EUID);
     event->target_pid = target_pid;
@@ -83,12 +93,15 @@ int credentials_step(struct bpf_raw_tracepoint_args *ctx) {
         change = CREDENTIALS_UNSHARE;
         argument = regs.di;
         break;
+    case NR_CLONE: /* only one that failed: what it did is told of the child (tell_namespaces) */
     case NR_CLONE3:
-        argument = user_u64(regs.di);
-    case NR_CLONE: /* told of the child, where it begins, or of who could not have it */
+        if ((s64)ctx->args[1] >= 0 || (s64)ctx->args[1] <= -ERESTARTSYS)
+            return 0;
         if (regs.orig_ax == NR_CLONE)
-            argument = regs.di;
-        if (!(argument & CLONE_NEW_NAMESPACES) || (s64)ctx->args[1] > 0)
+            argument = regs.di & CLONE_NEW_NAMESPACES;
+        else
+            argument = user_u64(regs.di) & (CLONE_NEW_NAMESPACES | CLONE_NEWTIME);
+        if (!argument)
             return 0;
         change = CREDENTIALS_UNSHARE;
         break;
@@ -126,4 +139,30 @@ static __always_inline void tell_gained(u64 task, u64 program_inode) {
                             ~kernel_u64(credentials + CRED_CAP_AMBIENT);
     if (gained)
         tell_credentials(task, CREDENTIALS_EXEC, 0, 0, 0);
+}
+
+static __always_inline bool differ(u64 one, u64 other, u64 offset) {
+    return kernel_u64(one + offset) != kernel_u64(other + offset);
+}
+
+/* A task that is born: which of its namespaces are not its parent's? What the parent asked for is
+ * not looked at: of clone3(2) it stands in memory that may hold something else by now. Those of
+ * pids and times are compared as the parent's children have them, not as the parent itself does:
+ * they differ after unshare(2), which was told of then. */
+static __always_inline void tell_namespaces(u64 parent, u64 child) {
+    u64 flags = 0;
+    u64 old = kernel_u64(parent + TASK_NSPROXY), new = kernel_u64(child + TASK_NSPROXY);
+    if (old != new) {
+        flags |= differ(old, new, NSPROXY_MNT_NS) ? CLONE_NEWNS : 0;
+        flags |= differ(old, new, NSPROXY_CGROUP_NS) ? CLONE_NEWCGROUP : 0;
+        flags |= differ(old, new, NSPROXY_UTS_NS) ? CLONE_NEWUTS : 0;
+        flags |= differ(old, new, NSPROXY_IPC_NS) ? CLONE_NEWIPC : 0;
+        flags |= differ(old, new, NSPROXY_PID_NS) ? CLONE_NEWPID : 0;
+        flags |= differ(old, new, NSPROXY_NET_NS) ? CLONE_NEWNET : 0;
+        flags |= differ(old, new, NSPROXY_TIME_NS) ? CLONE_NEWTIME : 0;
+    }
+    if (differ(kernel_u64(parent + TASK_CRED), kernel_u64(child + TASK_CRED), CRED_USER_NS))
+        flags |= CLONE_NEWUSER;
+    if (flags)
+        tell_credentials(child, CREDENTIALS_UNSHARE, 0, flags, 0);
 }

@@ -72,11 +72,13 @@ struct process_exited {
 int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx) {
     u64 child = ctx->args[1];
     u32 pid = kernel_u32(child + TASK_PID);
-    if (pid != kernel_u32(child + TASK_TGID))
-        return 0; /* a thread */
     u32 ppid = bpf_get_current_pid_tgid() >> 32;
     if (!in_scope(ppid))
         return 0;
+    if (pid != kernel_u32(child + TASK_TGID)) { /* a thread */
+        tell_namespaces(ctx->args[0], child);
+        return 0;
+    }
     u32 *target = targets.lookup(&ppid);
     if (target) {
         if (!(*target & TARGET_FOLLOW))
@@ -85,6 +87,7 @@ int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx) {
         if (targets.update(&pid, &flags))
             count(COUNT_TARGETS_LOST, 1);
     }
+    tell_namespaces(ctx->args[0], child);
     struct process_forked *event = lifecycle_ring.ringbuf_reserve(sizeof(*event));
     if (!event) {
         count(COUNT_PROCESS_LOST_EVENTS, 1);

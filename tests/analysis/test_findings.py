@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +12,16 @@ from typing import Any
 import pytest
 
 from analysis.analyst import analyse
-from analysis.findings import LOOP_KINDS, Finding, finding_records, findings
+from analysis.findings import (
+    ALL_KINDS,
+    CONFLICT_KINDS,
+    ESCALATION_KINDS,
+    LOOP_KINDS,
+    RUNAWAY_KINDS,
+    Finding,
+    finding_records,
+    findings,
+)
 from analysis.reading import Reader
 from collector.normalisation import arguments_hash, canonical_arguments, result_hash
 from collector.read_query import Limits, Parameters, read_query
@@ -168,3 +178,18 @@ def test_without_content_loops_are_still_found(tmp_path: Path) -> None:
     write(store, "a", loop, [None] * 12)
     assert [(f.kind, f.count) for f in found(store)] == [("repeat", 12)]
     store.close()
+
+
+def test_every_kind_of_finding_is_documented_and_shown_by_a_view(store: Store) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
+    assert {kind for kind in ALL_KINDS if f"`{kind}`" not in text} == set()
+    views = {
+        "loops": LOOP_KINDS | RUNAWAY_KINDS,
+        "escalations": ESCALATION_KINDS,
+        "conflicts": CONFLICT_KINDS,
+    }
+    reader = Reader.of_store(store)
+    for view, kinds in views.items():
+        sql = f"SELECT sql FROM duckdb_views() WHERE view_name = '{view}'"
+        ((text,),) = reader.rows(sql).rows
+        assert set(re.findall(r"'(\w+)'", text)) == kinds

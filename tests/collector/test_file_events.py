@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from collector import file_events
 from collector.file_events import FileEvents
+from collector.folding import MAX_PAUSE_NS
 from collector.processes import ProcessTable
 from collector.redaction import Redactor
 from collector.rows import FileEventRow
@@ -176,6 +177,15 @@ def test_an_event_that_is_older_than_its_row_begins_another() -> None:
     ]
 
 
+def test_a_long_pause_ends_a_row() -> None:
+    late = 3 + MAX_PAUSE_NS
+    rows = rows_of([touch("/a", 1), touch("/a", 3), touch("/a", late), touch("/a", 2 * late)])
+    assert [(row.first_ns, row.last_ns, row.count) for row in rows] == [
+        (INFO.wall_ns(1), INFO.wall_ns(late), 3),
+        (INFO.wall_ns(2 * late), INFO.wall_ns(2 * late), 1),
+    ]
+
+
 def test_rows_are_final_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_events, "OPEN_PLACES", 3)
     events = stage()
@@ -205,9 +215,9 @@ def test_sensitive_paths_say_why() -> None:
 
 EVENTS = st.lists(
     st.builds(
-        lambda path, new_path, operation, flags, result, pid: (
+        lambda path, new_path, operation, flags, result, pid, pause: (
             *(path, new_path if operation in (RENAME, LINK) else None),
-            *(operation, flags, result, pid),
+            *(operation, flags, result, pid, pause),
         ),
         st.sampled_from(["/a", "/b", "/c"]),
         st.sampled_from(["/a", "/b"]),
@@ -215,24 +225,25 @@ EVENTS = st.lists(
         st.sampled_from([READ, WRITE, WRITE | CREATE]),
         st.sampled_from([0, 3, -2]),
         st.sampled_from([AGENT, 7]),
+        st.sampled_from([1, 2, MAX_PAUSE_NS // 2, MAX_PAUSE_NS, MAX_PAUSE_NS + 1]),
     ),
     max_size=40,
 )
+Made = tuple[str, str | None, FileOperation, int, int, int, int]
 
 
-def of_made(
-    made: Iterable[tuple[str, str | None, FileOperation, int, int, int]],
-) -> list[FileTouched]:
-    return [
-        touch(path, at, operation=operation, flags=flags, result=result, pid=pid, new_path=new_path)
-        for at, (path, new_path, operation, flags, result, pid) in enumerate(made)
-    ]
+def of_made(made: Iterable[Made]) -> list[FileTouched]:
+    """Events; the last of what makes one is the time since the one before."""
+    events, at = [], 0
+    for path, new_path, operation, flags, result, pid, pause in made:
+        at += pause
+        one = touch(path, at, operation=operation, flags=flags, result=result, pid=pid)
+        events.append(replace(one, new_path=new_path))
+    return events
 
 
 @given(EVENTS, st.sets(st.integers(0, 40)))
-def test_no_count_is_lost_and_batches_make_no_difference(
-    made: list[tuple[str, str | None, FileOperation, int, int, int]], takes: set[int]
-) -> None:
+def test_no_count_is_lost_and_batches_make_no_difference(made: list[Made], takes: set[int]) -> None:
     events = of_made(made)
     rows = rows_of(events)
     assert sum(row.count for row in rows) == len(events)
@@ -241,10 +252,9 @@ def test_no_count_is_lost_and_batches_make_no_difference(
 
 
 @given(EVENTS)
-def test_folding_is_what_its_rule_says(
-    made: list[tuple[str, str | None, FileOperation, int, int, int]],
-) -> None:
-    """Two events share a row if nothing else happened on their paths in that process."""
+def test_folding_is_what_its_rule_says(made: list[Made]) -> None:
+    """Two events share a row if nothing else happened on their paths in that process, and no long
+    time went by."""
     events = of_made(made)
     expected: list[list[FileTouched]] = []
     for number, event in enumerate(events):
@@ -255,6 +265,7 @@ def test_folding_is_what_its_rule_says(
             if one.pid == event.pid and {one.path, one.new_path} & paths
         ]
         same = bool(before) and _facts(before[-1]) == _facts(event)
+        same = same and event.ktime_ns - before[-1].ktime_ns <= MAX_PAUSE_NS
         if same:
             next(group for group in expected if before[-1] in group).append(event)
         else:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from collector import host_names, network_events
 from collector.exchange import Exchange
+from collector.folding import MAX_PAUSE_NS
 from collector.host_names import as_host_name
 from collector.http.events import RequestHead
 from collector.network_events import NetworkEvents
@@ -160,6 +161,16 @@ def test_equal_events_in_a_row_are_one_row() -> None:
         (444, "ECONNREFUSED", 1),
         (443, None, 1),
         (443, "ECONNREFUSED", 1),
+    ]
+
+
+def test_a_try_after_a_long_pause_is_a_row_with_the_same_name() -> None:
+    at = (2, 2 + MAX_PAUSE_NS, 3 + 2 * MAX_PAUSE_NS)
+    tries: list[Event] = [connect(HERE, at=one, result=-111) for one in at]
+    rows = Stage().tell(answer_to("a.example", HERE, at=1), *tries).rows
+    assert [(row.first_ns - rows[0].first_ns, row.count, row.name) for row in rows] == [
+        (0, 2, "a.example"),
+        (2 * MAX_PAUSE_NS + 1, 1, "a.example"),
     ]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.events import CredentialChange, CredentialsChanged, ProcessExecuted
+from probes.events import CredentialChange, CredentialsChanged, ProcessExecuted, ProcessForked
 from tests.e2e.conftest import PROGRAMS
 from tests.e2e.raw_capture import RawCapture, RawProbe
 
@@ -104,3 +105,47 @@ def test_programs_whose_file_gives_privileges(open_folder: Path) -> None:
         assert order.index((event.pid, ProcessExecuted)) < len(order) - 1 - order[::-1].index(
             (event.pid, CredentialsChanged)
         )
+
+
+def told(seen: RawCapture) -> list[tuple[int, ...]]:
+    """pid, tid, flags and result of each event, all of which are of namespaces."""
+    events = changes(seen)
+    assert {event.change for event in events} <= {CredentialChange.UNSHARE}
+    return [(event.pid, event.tid, event.argument, event.result) for event in events]
+
+
+def test_what_is_born_into_namespaces_and_what_is_not(tmp_path: Path) -> None:
+    program = tmp_path / "namespace_calls"
+    source = PROGRAMS / "namespace_calls.c"
+    subprocess.run(["gcc", "-O1", "-pthread", "-o", program, source], check=True)
+    seen = watch([program], tmp_path)
+    lines = [tuple(map(int, line.split())) for line in seen.stdout.splitlines()]
+    expected = [(pid, tid, flags, -error) for pid, tid, flags, error in lines]
+    assert len(expected) == 6
+    assert told(seen) == expected
+    forked = [event for event in seen.events if isinstance(event, ProcessForked)]
+    assert len(forked) == 2 * 53 * 4 + 4
+
+
+NEW_USER, NEW_UTS, NEW_NETWORK = 0x10000000, 0x04000000, 0x40000000
+UNSHARED = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+assert libc.unshare({}) == 0
+assert os.system("true") == 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        (["unshare", "-r", "true"], NEW_USER),
+        (["unshare", "--user", "--net", "--fork", "true"], NEW_USER | NEW_NETWORK),
+        ([sys.executable, "-c", UNSHARED.format(NEW_UTS)], NEW_UTS),
+    ],
+)
+def test_what_parts_itself_is_told_once(command: list[str], flags: int, tmp_path: Path) -> None:
+    seen = watch([shutil.which(command[0]) or command[0], *command[1:]], tmp_path)
+    ((pid, tid, *found),) = told(seen)
+    assert found == [flags, 0]
+    assert pid == tid

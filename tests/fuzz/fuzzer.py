@@ -52,7 +52,7 @@ class Findings:
 def main() -> None:
     """Fuzz until libFuzzer has enough."""
     name, directory = sys.argv[1:3]
-    with atheris.instrument_imports(include=["collector", "probes"]):
+    with atheris.instrument_imports(include=["analysis", "collector", "probes"]):
         from tests.fuzz.targets import TARGETS
     from tests.fuzz.json_mutations import mutated
 

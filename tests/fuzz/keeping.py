@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.fuzz.targets import Target
 
-_LAYERS = ("/collector/", "/probes/")
+_LAYERS = ("/analysis/", "/collector/", "/probes/")
 Place = tuple[str, int, int]  # file, the line before, the line
 
 

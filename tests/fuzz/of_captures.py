@@ -344,7 +344,7 @@ def captured_frames(raw: bytes) -> None:
     stages = Pipeline(INFO, redactor.redact_text)
     for one in captured:
         masked = redactor.frame(one)
-        assert len(masked) == len(one) or one[4] == frames.PROCESS_SEEN
+        assert len(masked) == len(one) or one[4] in (frames.PROCESS_SEEN, frames.FILE_CONTENT)
         stages.feed(masked)
     stages.take()
     stages.finish()

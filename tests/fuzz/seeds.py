@@ -51,6 +51,8 @@ from tests.frames import (
 )
 from tests.fuzz import of_exchanges
 from tests.fuzz.of_llm import API_NAMES, MEDIA_TYPES, of_api
+from tests.fuzz.seeds_of_actions import SEEDS as OF_ACTIONS
+from tests.fuzz.seeds_of_actions import action_frames
 from tests.fuzz.steps import dealt, packed, parsed
 
 WRITE, READ = Direction.WRITE, Direction.READ
@@ -456,6 +458,7 @@ def _frames() -> list[bytes]:
         frames.encode(Counters(2, {"openssl.bytes": 12345})),
         frames.encode(ProbeState(3, "ready", "", None, 14)),
         frames.encode(ProcessSeen(1, 5, 1, 2, "sh", "/bin/sh", ("sh", "-c"), "/", 0)),
+        *action_frames(),
     ]
 
 
@@ -496,4 +499,5 @@ _SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "frames": _one_frame,
     "recording": _one_frame,
     "captured_frames": lambda: iter([packed(one) for one in (*_frames(), b"".join(_frames()))]),
+    **OF_ACTIONS,
 }

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.fuzz import (
+    of_actions,
+    of_analysis,
     of_captures,
     of_connections,
     of_exchanges,
@@ -63,4 +65,8 @@ TARGETS: dict[str, Target] = {
     "recording": Target(of_streams.recording),
     "pipeline": Target(of_captures.pipeline, 8192),
     "captured_frames": Target(of_captures.captured_frames, 8192),
+    "dns": Target(of_actions.dns, 1024),
+    "path_masks": Target(of_actions.path_masks),
+    "fingerprints": Target(of_actions.fingerprints),
+    "understanding": Target(of_analysis.understanding, json=True),
 }

@@ -7,6 +7,7 @@ becomes a reasoning item with a summary.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -212,6 +213,8 @@ def _message(
 def _function_call(
     call: SentToolCall,
 ) -> tuple[JsonObject, list[tuple[JsonObject, dict[str, Any]]]]:
+    namespace, _, name = call.name.rpartition("/")
+    call = replace(call, name=name)
     prefix = "response.function_call_arguments"
     events: list[tuple[JsonObject, dict[str, Any]]] = [
         ({"type": f"{prefix}.delta", "delta": piece}, {"content": True})
@@ -219,7 +222,7 @@ def _function_call(
     ]
     done = {"type": f"{prefix}.done", "name": call.name, "arguments": call.arguments}
     events.append((done, {"tool_calls": (call,)}))
-    item = {
+    item: JsonObject = {
         "id": call.tool_call_id.replace("call_", "fc_"),
         "type": "function_call",
         "status": "completed",
@@ -227,6 +230,8 @@ def _function_call(
         "name": call.name,
         "arguments": call.arguments,
     }
+    if namespace:
+        item["namespace"] = namespace
     return item, events
 
 

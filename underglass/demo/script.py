@@ -70,7 +70,10 @@ class TurnUsage:
 
 @dataclass(frozen=True, slots=True)
 class ToolStep:
-    """A tool call to make: `name` and `arguments` (JSON text), or a `shell` command."""
+    """A tool call to make: `name` and `arguments` (JSON text), or a `shell` command.
+
+    A tool in a namespace of OpenAI's Responses API is called NAMESPACE/NAME.
+    """
 
     name: str = ""
     arguments: str = "{}"

@@ -89,7 +89,7 @@ def born_apart() -> None:
         return
     told.clear()
     told.append(possessions() | {"change": "UNSHARE", "result": 0})
-    told[0] |= {"argument": NEW_UTS | signal.SIGCHLD, "target_pid": 0}
+    told[0] |= {"argument": NEW_UTS, "target_pid": 0}
     os.write(results, json.dumps(told).encode())
     os._exit(0)
 
