@@ -24,6 +24,7 @@ from collector.store_errors import QueryFailed
 
 __all__ = [
     "ALL_KINDS",
+    "COMPACTION_KINDS",
     "CONFLICT_KINDS",
     "ESCALATION_KINDS",
     "LOOP_KINDS",

@@ -11,7 +11,8 @@ In: the steps of a session (or family) and what its tool calls caused. Out: find
 5. a connection to that host follows.
 
 The file must be named (by the command, or by the result), or be opened by another program than the
-one that connects: programs that log in open their own credentials (npm its `.npmrc`, git `.netrc`).
+one that connects: programs that log in open their own credentials (npm its `.npmrc`, git `.netrc`),
+and every shell looks its user up in /etc/passwd, which counts only when it is named.
 
 Only the first 2,000 characters of a result are kept. Where no kept text carries the host, and one
 of the results was cut, the first link is unseen: the finding is then a warning. So it is when a
@@ -25,7 +26,8 @@ from dataclasses import dataclass
 
 from analysis.derived import ToolActionRow
 from analysis.named_hosts import names_host
-from analysis.process_tree import ProcessTree
+from analysis.process_owners import SHELLS
+from analysis.process_tree import ProcessTree, program_name
 from analysis.repeated_words import repeated_words
 from analysis.steps import (
     ConnectionStep,
@@ -38,6 +40,7 @@ from analysis.steps import (
     UserTurn,
 )
 from analysis.tool_targets import argument_text
+from collector.sensitive import is_own, is_usual_reader
 from collector.tool_calls import PREVIEW_CHARACTERS
 
 KEPT_CHARS = PREVIEW_CHARACTERS
@@ -48,7 +51,7 @@ SLACK_NS = 50_000_000
 """In a pipeline, who connects may begin before who reads."""
 MOST_FINDINGS = 20
 _NOTE_CHARS = 200
-_OWN_SECRETS = "agent_credentials"  # agents read these for themselves
+_LOOKED_UP = "system_accounts"  # every shell reads these to look a user up
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ def _deeds(steps: SessionSteps, actions: Sequence[ToolActionRow]) -> list[_Did]:
 
 def _is_secret_read(one: FileStep) -> bool:
     return (
-        one.sensitive not in (None, _OWN_SECRETS)
+        one.sensitive is not None
+        and not is_own(one.sensitive)
         and one.error is None
         and one.operation == "open"
         and one.access in ("read", "read_write")
@@ -185,11 +189,12 @@ def _opened(
 ) -> tuple[_Did, FileStep] | None:
     """The sensitive file that was opened before the connection, and the tool call it was for."""
     named = argument_text(sending.tool)
-    sender = tree.node(connection.process_key)
-    for file in sending.files:
-        if file.first_ns > connection.last_ns + SLACK_NS:
-            continue
-        if _names_file(named, file) or tree.node(file.process_key) is not sender:
+    before = [file for file in sending.files if file.first_ns <= connection.last_ns + SLACK_NS]
+    for file in before:
+        if _names_file(named, file):
+            return sending, file
+    for file in before:
+        if file.sensitive != _LOOKED_UP and _is_handed_over(file, connection, tree):
             return sending, file
     carried = source.tool.result or "" if source else ""
     for one in reversed(so_far[:-1]):
@@ -199,6 +204,19 @@ def _opened(
             if file.first_ns <= connection.last_ns and _names_file(carried, file):
                 return one, file
     return None
+
+
+def _is_handed_over(file: FileStep, connection: ConnectionStep, tree: ProcessTree) -> bool:
+    """Did one program read what another one sent? A program and its own helpers are as one (`git`
+    starts what reads its credentials); a shell reads only what it is told to."""
+    reader, sender = tree.node(file.process_key), tree.node(connection.process_key)
+    if reader is None or sender is None or reader is sender:
+        return False
+    if is_usual_reader(file.sensitive or "", program_name(reader)):
+        return False
+    if program_name(reader) in SHELLS:
+        return True
+    return reader not in sender.lineage() and sender not in reader.lineage()
 
 
 def _names_file(text: str, file: FileStep) -> bool:

@@ -29,12 +29,13 @@ from analysis.steps import (
 )
 from analysis.without_effect import without_effect
 from collector.llm.registry import model_provider
+from collector.sensitive import is_own, is_usual_reader
 
 MOST_EVIDENCE = 20
 """Pieces of evidence that a finding lists; `count` tells how many there are."""
 _NAMED = 3  # in a title
 _NOTE_CHARS = 200
-_OWN_SECRETS = "agent_credentials"  # sensitive files that agents read all the time
+_LOOKED_UP = "system_accounts"  # every shell reads these
 
 
 def said_and_did(steps: SessionSteps, actions: Sequence[ToolActionRow]) -> list[Finding]:
@@ -63,7 +64,7 @@ def _unasked(
         for one in steps.files
         if one.first_ns >= since_ns
         and ("file", one.file_event_id) not in asked
-        and _matters(one, places)
+        and _matters(one, places, tree)
     ]
     familiar = _familiar_hosts(steps, since_ns)
     connections = [
@@ -106,10 +107,21 @@ def _familiar_hosts(steps: SessionSteps, since_ns: int) -> set[str]:
     }
 
 
-def _matters(one: FileStep, places: OwnPlaces) -> bool:
-    if one.sensitive not in (None, _OWN_SECRETS) and one.error is None:
+def _matters(one: FileStep, places: OwnPlaces, tree: ProcessTree) -> bool:
+    if one.sensitive is not None and one.error is None and not _is_usual(one, tree):
         return not places.are_known_to_hold(one.path)
     return one.writes and not places.hold(one.new_path or one.path)
+
+
+def _is_usual(one: FileStep, tree: ProcessTree) -> bool:
+    """Is it read as a matter of course: by the agent or the program that it is for, or to look a
+    user up?"""
+    reason = one.sensitive or ""
+    if one.writes:
+        return is_own(reason)
+    node = tree.node(one.process_key)
+    name = program_name(node) if node is not None else ""
+    return is_own(reason) or reason == _LOOKED_UP or is_usual_reader(reason, name)
 
 
 def _leaves(one: ConnectionStep) -> bool:

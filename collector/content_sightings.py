@@ -54,6 +54,7 @@ class _Sent:
     content: ContentDecoder
     parts: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
+    skipped: bool = False  # the rest of it, as too much was under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +162,10 @@ class ContentSightings:
     def request_body(self, exchange: Exchange, data: bytes) -> None:
         """Body bytes, still content-coded."""
         sent: _Sent | None = exchange.sent
-        if sent is None or sent.size_bytes >= BODY_LIMIT_BYTES:
+        if sent is None or sent.skipped or sent.size_bytes >= BODY_LIMIT_BYTES:
             return
         if self._held_bytes > HELD_LIMIT_BYTES:
+            sent.skipped = True
             self._looks["skipped_bodies"] += 1
             return
         undecoded = sent.content.failed == "unknown_coding"

@@ -22,6 +22,7 @@ FINGERPRINTS_LIMIT = 1 << 16  # of all files
 FILES_LIMIT = 1024
 READERS_LIMIT = 32  # of one file, the latest
 NAMES_LIMIT = 4096
+SKIPPED_LIMIT = 1024  # reads that went beyond a limit of `collector.fingerprints`
 UNNAMED = "listed_name"  # of a file whose opening was not seen, but its name is on the list
 
 Process = tuple[int, int]  # pid and start
@@ -92,6 +93,7 @@ class SensitiveReads:
         self._files: OrderedDict[tuple[str, int, int], ReadFile] = OrderedDict()
         self._held = 0
         self._known: dict[str, Known] = {}  # by tree, made when it is asked for
+        self._skipped: OrderedDict[tuple[Process, int, int], tuple[int, int]] = OrderedDict()
         self.counts: Counter[str] = Counter()
 
     @property
@@ -118,6 +120,7 @@ class SensitiveReads:
             self.counts["other_reads"] += 1
             return
         self.counts["sensitive_reads"] += 1
+        self._count_skipped(event)
         tree = self._processes.root(event.pid, event.start_ns)
         key = (tree, event.device, event.inode)
         file = self._files.get(key)
@@ -146,6 +149,20 @@ class SensitiveReads:
             self._held > FINGERPRINTS_LIMIT or len(self._files) > FILES_LIMIT
         ):
             self._forget(next(iter(self._files)))
+
+    def _count_skipped(self, event: ContentFingerprints) -> None:
+        """Add what is beyond the limits of one file; an event tells all of it so far."""
+        key = ((event.pid, event.start_ns), event.device, event.inode)
+        before = self._skipped.pop(key, (0, 0))
+        if event.begins:
+            before = (0, 0)
+        if not event.skipped and not event.skipped_bytes:
+            return
+        self.counts["skipped_fingerprints"] += max(0, event.skipped - before[0])
+        self.counts["skipped_bytes"] += max(0, event.skipped_bytes - before[1])
+        self._skipped[key] = (event.skipped, event.skipped_bytes)
+        if len(self._skipped) > SKIPPED_LIMIT:
+            self._skipped.popitem(last=False)
 
     def known_to(self, process: Process) -> Known | None:
         """What the tree of a process has read; None: nothing."""

@@ -15,8 +15,8 @@ from collector.http.receive_buffer import ReceiveBuffer
 
 MAX_LINE_BYTES = 8 * 1024
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
-_SIZE_LINE_PREFIX = re.compile(rb"[0-9A-Fa-f]{0,16}|[0-9A-Fa-f]{1,16}[ \t]*(?:\r|;[^\n]*)?")
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,20})[ \t]*(?:;[^\n]*)?\r?\n")
+_SIZE_LINE_PREFIX = re.compile(rb"[0-9A-Fa-f]{0,20}|[0-9A-Fa-f]{1,20}[ \t]*(?:\r|;[^\n]*)?")
 _TRAILER_LINE = re.compile(rb"(?:[ \t]|[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:)[^\n]*\n")
 
 

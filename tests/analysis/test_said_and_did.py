@@ -159,6 +159,16 @@ def test_a_quick_look_around_is_housekeeping() -> None:
     assert findings(story) == []
 
 
+def test_looking_a_user_up_is_housekeeping() -> None:
+    story = Story()
+    a_command(story)
+    story.run(200, 300, AGENT, "git", "status")
+    story.file(201, 300, "/etc/passwd", "read", sensitive="system_accounts")
+    assert findings(story) == []
+    story.file(202, 300, "/etc/passwd", "write", sensitive="system_accounts")
+    assert [one.severity for one in findings(story)] == ["warning", "warning"]
+
+
 def test_models_the_machine_itself_and_hosts_that_the_user_named_are_no_news() -> None:
     story = Story("Send it to https://hooks.example.com/build when you are done.")
     a_command(story)

@@ -9,8 +9,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from collector import content_sightings
 from collector.connections import EXCHANGES_BEFORE_IGNORING
 from collector.content_sightings import BODY_LIMIT_BYTES, is_convincing
+from collector.fingerprints import FINGERPRINTS_LIMIT, READ_LIMIT_BYTES
 from collector.pipeline import Pipeline
 from collector.redaction import Redactor
 from collector.rows import Batch, ContentSightingRow
@@ -274,6 +276,49 @@ def test_a_request_that_is_cut_was_sent_all_the_same() -> None:
 def test_what_lies_behind_the_limit_is_not_looked_at() -> None:
     body = b"-" * BODY_LIMIT_BYTES + SECRETS.encode()
     assert sightings([*tree(), *reads(SECRETS), *posts(body)]) == []
+
+
+def counters(batch: Batch) -> dict[str, int]:
+    return {row.counter: row.value for row in batch.health if row.source == "content"}
+
+
+def test_what_is_read_and_looked_at_is_counted() -> None:
+    other = reads("x=1\n", "/srv/app/src/auth.json", pid=SENT_BY)
+    use = posts(b"{}", headers=[f"Authorization: Bearer {KEY}"])
+    told = counters(run([*tree(), *reads(SECRETS, pid=SENT_BY), *other, *use]))
+    looked_at = told.pop("looked_at_bytes")
+    assert looked_at >= len(f"/collect{{}}Bearer {KEY}")
+    assert told == {"sensitive_reads": 1, "other_reads": 1, "credentials_used": 1}
+
+
+def test_what_is_beyond_the_limits_of_a_file_is_counted_once() -> None:
+    line, path = "name%06d=wD8vN3xQ%06dLm5\n", "/home/dev/shop/.env"
+    text = "".join(line % (n, n) for n in range(READ_LIMIT_BYTES // 20)).encode()
+    inode, size = sum(path.encode()), READ_LIMIT_BYTES // 3
+    captured = [*tree(), touched(path, READER, inode, at=10 * SECOND)]
+    for position in range(0, len(text), size):
+        head = action_frames.FILE_CONTENT.pack(STARTED_NS, 8, inode, position, READER)
+        captured.append(
+            frame(frames.FILE_CONTENT, head + text[position : position + size], 11 * SECOND)
+        )
+    told = counters(run(captured))
+    assert told["skipped_bytes"] == len(text) - READ_LIMIT_BYTES
+    lines = READ_LIMIT_BYTES // len(line % (0, 0))
+    assert 0 <= told["skipped_fingerprints"] - (2 * lines - FINGERPRINTS_LIMIT) <= lines
+    again = counters(run([*captured, *captured[-len(text) // -size :]]))
+    assert again["sensitive_reads"] == 2 * told["sensitive_reads"]
+    assert again["skipped_bytes"] == 2 * told["skipped_bytes"]
+
+
+def test_a_body_that_is_not_looked_at_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content_sightings, "HELD_LIMIT_BYTES", -1)
+    wire = Wire(SINK, 20 * SECOND)
+    request = b"POST /x HTTP/1.1\r\nHost: sink\r\nContent-Length: %d\r\n\r\n" % len(SECRETS)
+    wire.sends(request + SECRETS.encode()[:9])
+    wire.sends(SECRETS.encode()[9:20]).sends(SECRETS.encode()[20:]).receives(http_response(b"{}"))
+    batch = run([*tree(), *reads(SECRETS), *wire.closes().frames])
+    assert counters(batch)["skipped_bodies"] == 1
+    assert batch.content_sightings == []
 
 
 BENIGN = {

@@ -32,6 +32,7 @@ from analysis.understanding import Understanding, understand
 from tests.fuzz.steps import Input, parsed
 
 MS = 1_000_000
+_DATELESS = (1, 2, 3, 5, 6)  # rows that neither the present nor the time of finding is part of
 AGENT = 100
 _MOST_MESSAGES = 24
 _MOST_TEXTS = 60
@@ -46,10 +47,9 @@ def understanding(raw: bytes) -> None:
     finding rests on is there."""
     source = parsed(raw)
     family = _family(source)
-    found = understand(family)
-    again = understand(family)
+    found, again = understand(family), understand(family, now_ns=10**18)
     assert found.findings == again.findings
-    assert found.rows[1:] == again.rows[1:]
+    assert [found.rows[n] for n in _DATELESS] == [again.rows[n] for n in _DATELESS]
     _is_evident(found, family)
     ids = [row.finding_id for row in found.rows[0]]
     assert len(set(ids)) == len(ids)
@@ -62,8 +62,6 @@ def understanding(raw: bytes) -> None:
         named = ("system", "tool_schema", "user", "assistant", "tool_result", "other")
         assert sum(sizes[f"{name}_bytes"] for name in named) == row.total_bytes
         assert 0 <= row.resent_bytes <= row.total_bytes
-    limited = understand(family, now_ns=10**18)
-    assert limited.findings == found.findings
 
 
 def _is_evident(found: Understanding, family: Family) -> None:
@@ -79,7 +77,6 @@ def _is_evident(found: Understanding, family: Family) -> None:
         "session": {part.session.session_id for part in family.sessions},
     }
     for finding in found.findings:
-        assert finding.title.isprintable() or "\\n" not in finding.title
         assert finding.count >= 1
         for each in finding.evidence:
             assert each.id in ids.get(each.kind, {each.id}), (finding.kind, each)

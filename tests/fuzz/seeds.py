@@ -49,10 +49,8 @@ from tests.frames import (
     tool_use,
     user,
 )
-from tests.fuzz import of_exchanges
+from tests.fuzz import of_exchanges, seeds_of_actions
 from tests.fuzz.of_llm import API_NAMES, MEDIA_TYPES, of_api
-from tests.fuzz.seeds_of_actions import SEEDS as OF_ACTIONS
-from tests.fuzz.seeds_of_actions import action_frames
 from tests.fuzz.steps import dealt, packed, parsed
 
 WRITE, READ = Direction.WRITE, Direction.READ
@@ -425,23 +423,6 @@ def _with_origin() -> Iterator[bytes]:
         yield bytes([raw[0] + 1, number % 4]) + raw[1:]
 
 
-def _hellos() -> Iterator[bytes]:
-    import ssl
-
-    outgoing = ssl.MemoryBIO()
-    context = ssl.create_default_context()
-    wrapped = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="api.anthropic.com")
-    try:
-        wrapped.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    record = outgoing.read()
-    yield packed(record)
-    yield packed(
-        b"".join(b"\x16\x03\x01\x00\x40" + record[at : at + 64] for at in range(5, 517, 64))
-    )
-
-
 def _frames() -> list[bytes]:
     wire = Wire().sends(ask([user("hi")])).receives(answer(text("yes"))).closes()
     return [
@@ -458,7 +439,7 @@ def _frames() -> list[bytes]:
         frames.encode(Counters(2, {"openssl.bytes": 12345})),
         frames.encode(ProbeState(3, "ready", "", None, 14)),
         frames.encode(ProcessSeen(1, 5, 1, 2, "sh", "/bin/sh", ("sh", "-c"), "/", 0)),
-        *action_frames(),
+        *seeds_of_actions.action_frames(),
     ]
 
 
@@ -495,9 +476,8 @@ _SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "provider_requests": _provider_requests,
     "connection": _with_origin,
     "pipeline": _with_origin,
-    "client_hello": _hellos,
     "frames": _one_frame,
     "recording": _one_frame,
     "captured_frames": lambda: iter([packed(one) for one in (*_frames(), b"".join(_frames()))]),
-    **OF_ACTIONS,
+    **seeds_of_actions.SEEDS,
 }

@@ -1,4 +1,4 @@
-"""Inputs to begin with, of what processes do and of what analysis reads.
+"""Inputs to begin with, of what processes do and say to whom, and of what analysis reads.
 
 In: samples of the tests. Out: `SEEDS` by target, for `tests.fuzz.seeds`.
 """
@@ -6,6 +6,7 @@ In: samples of the tests. Out: `SEEDS` by target, for `tests.fuzz.seeds`.
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -74,6 +75,21 @@ def _datagrams() -> Iterator[bytes]:
     yield packed(dns_message("a_b.example", address_record("203.0.113.9", b"\xc0\x0f"), count=9))
 
 
+def _hellos() -> Iterator[bytes]:
+    outgoing = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    wrapped = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="api.anthropic.com")
+    try:
+        wrapped.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    record = outgoing.read()
+    yield packed(record)
+    yield packed(
+        b"".join(b"\x16\x03\x01\x00\x40" + record[at : at + 64] for at in range(5, 517, 64))
+    )
+
+
 def _named() -> Iterator[bytes]:
     url = b"/cache/https:/host/file?a=1&token=opensesame"
     for data in (b"/tmp/%s/x" % API_KEY, url + b"\0" + url, b"x\0home\0%s\0" % API_KEY, b""):
@@ -135,6 +151,7 @@ def _conversations() -> Iterator[bytes]:
 
 SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "dns": _datagrams,
+    "client_hello": _hellos,
     "path_masks": _named,
     "fingerprints": _read_files,
     "understanding": _conversations,

@@ -38,7 +38,7 @@ def command(session: str | None, db: str | None, since: str | None, as_json: boo
     SESSION is an id or the beginning of one; without it, one line for each of the sessions that
     were active last. Bytes are those of the messages, tokens the provider's.
     """
-    from analysis.findings import CONTEXT_KINDS, finding_records, findings
+    from analysis.findings import COMPACTION_KINDS, finding_records, findings
     from analysis.reading import query, session_named
     from analysis.use_columns import CONTEXTS
     from underglass.analysed import analysed_reader
@@ -55,7 +55,7 @@ def command(session: str | None, db: str | None, since: str | None, as_json: boo
             about = {"session": session_id, "since_ns": start_ns}
             rows = reader.rows(query("context"), about).records()
             problems = finding_records(
-                findings(reader, session=session_id, kinds=CONTEXT_KINDS, since_ns=start_ns)
+                findings(reader, session=session_id, kinds=COMPACTION_KINDS, since_ns=start_ns)
             )
     if session is None:
         if as_json:

@@ -22,6 +22,7 @@ def read(*feeds: bytes) -> tuple[bytes, Phase, bytes]:
 @pytest.mark.parametrize(
     ("wire", "expected"),
     [
+        (b"0000000000000000005\r\nhello\r\n0\r\n\r\n", (b"hello", Phase.DONE, b"")),
         (b"3\r\nabc\r\n0\r\n\r\nnext", (b"abc", Phase.DONE, b"next")),
         (b"0003;name=v;x\r\nabc\r\nA \r\n0123456789\r\n", (b"abc0123456789", Phase.SIZE, b"")),
         (b"3\nabc\n0\n\n", (b"abc", Phase.DONE, b"")),
@@ -34,7 +35,7 @@ def read(*feeds: bytes) -> tuple[bytes, Phase, bytes]:
         (b"+3\r\n", (b"", Phase.MALFORMED, b"+3\r\n")),
         (b"0x3\r\n", (b"", Phase.MALFORMED, b"0x3\r\n")),
         (b"1_0\r\n", (b"", Phase.MALFORMED, b"1_0\r\n")),
-        (b"1" * 17, (b"", Phase.MALFORMED, b"1" * 17)),
+        (b"1" * 21, (b"", Phase.MALFORMED, b"1" * 21)),
     ],
 )
 def test_wire(wire: bytes, expected: tuple[bytes, Phase, bytes]) -> None:
