@@ -105,7 +105,7 @@ class _Join:
                 yield one, True
             elif is_same_file(one.new_path or one.path, path, by_tail=not exact):
                 yield one, False
-        if window.command is not None:
+        if window.commands:
             return
         for one in _between(self._own_files, window):
             inside = not same_name and one.path.startswith(path.rstrip("/") + "/")

@@ -48,15 +48,24 @@ _NOT_EDITED = re.compile(
 
 def shell_command(step: ToolStep) -> str | None:
     """The command of a shell tool as one text; None for other tools and unreadable arguments."""
+    commands = shell_commands(step)
+    return "\n".join(commands) if commands else None
+
+
+def shell_commands(step: ToolStep) -> tuple[str, ...]:
+    """The commands of a shell tool: one, or as many as its `commands` are, each run by itself."""
     if not markers().is_tool("shell", step.name) or step.arguments is None:
-        return None
+        return ()
     value = _parse(step.arguments)
     if isinstance(value, dict):
+        several = value.get("commands")
+        if isinstance(several, list):
+            return tuple(one for one in several if isinstance(one, str))
         value = value.get("command", value.get("cmd", value.get("input")))
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
         script = len(value) == 3 and value[1] in ("-c", "-lc", "-ic")
-        return value[2] if script else shlex.join(value)
-    return value if isinstance(value, str) else None
+        return (value[2] if script else shlex.join(value),)
+    return (value,) if isinstance(value, str) else ()
 
 
 def waits(step: ToolStep) -> bool | None:

@@ -39,11 +39,12 @@ class ProcessOwners:
         self._tree = tree
         self._windows = windows
         self._owners: dict[int, Owner] = {}  # by id(node)
-        first_ns = min((window.start_ns for window in windows.all), default=0)
+        self._first_ns = min((window.start_ns for window in windows.all), default=0)
+        self._last_ns = max((one.tool.result_ns or one.start_ns for one in windows.all), default=0)
         self._habits = {
             program_name(node)
             for node in tree.nodes
-            if node.start_ns < first_ns and node.parent is not None and node.parent.is_agent
+            if node.start_ns < self._first_ns and node.parent is not None and node.parent.is_agent
         }
         self._match_commands()
         self._inherit()
@@ -84,7 +85,7 @@ class ProcessOwners:
         started = [node for node in workers if node.parent is None or node.parent.is_agent]
         below = [node for node in workers if node.parent is not None and not node.parent.is_agent]
         commands = [
-            (window, Command(window.command)) for window in self._windows.all if window.command
+            (window, Command(text)) for window in self._windows.all for text in window.commands
         ]
         commands.sort(key=lambda one: (-len(one[1].squeezed), one[0].start_ns))
         left = [
@@ -145,12 +146,23 @@ class ProcessOwners:
         may be told the command through its input.
         """
         if node.parent is not None and not node.parent.is_agent:
-            return True
+            return not self._is_below_errand(node)
         argv = node.first.argv
-        if window.command is not None:
+        if window.commands:
             return program_name(node) in SHELLS and "-c" not in argv
         words = argument_words(window.tool)
         return program_name(node) not in self._habits or any(word in words for word in argv[1:])
+
+    def _is_below_errand(self, node: Node) -> bool:
+        """Is it below what the agent ran before a model first asked for a tool, and what was done
+        before the last tool call was? A server or shell that tools use lives on."""
+        top = node
+        for above in node.lineage():
+            if above.is_agent:
+                break
+            top = above
+        ended_ns = top.end_ns
+        return top.start_ns < self._first_ns and ended_ns is not None and ended_ns < self._last_ns
 
 
 def _started_in(nodes: list[Node], window: ToolWindow) -> list[Node]:

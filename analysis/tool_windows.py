@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis.effects import shell_command
+from analysis.effects import shell_commands
 from analysis.markers import markers
 from analysis.steps import CallStep, ToolStep
 
@@ -22,13 +22,13 @@ _FOREVER_NS = 1 << 62
 @dataclass(slots=True, eq=False)
 class ToolWindow:
     """One tool call. `end_ns` is when its result was sent, else when the agent called a model
-    again; `command` is that of a shell tool."""
+    again; `commands` are those of a shell tool."""
 
     index: int
     tool: ToolStep
     start_ns: int
     end_ns: int
-    command: str | None
+    commands: tuple[str, ...]
     types: bool  # it types into a shell that runs already
     explained: bool = False  # some certain effect of it is known
 
@@ -72,7 +72,7 @@ class ToolWindows:
                 tool,
                 tool.requested_ns,
                 _end(tool, begun.get(tool.session_id, [])),
-                shell_command(tool),
+                shell_commands(tool),
                 markers().is_tool("stdin", tool.name),
             )
             for index, tool in enumerate(ordered)
@@ -104,7 +104,7 @@ def _segments(
     above: dict[int, ToolWindow] = {}  # open, of the first session
     below: dict[int, ToolWindow] = {}  # open, of its sub-agents
     for at_ns, opens, window in changes:
-        of_first = window.tool.session_id == first_session and window.command is None
+        of_first = window.tool.session_id == first_session and not window.commands
         open_now = above if of_first else below
         if opens:
             open_now[window.index] = window

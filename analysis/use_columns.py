@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from analysis import cells
 from analysis.cells import Cell
-from analysis.columns import Column, Table
-
-
-def _number(
-    key: str,
-    label: str,
-    width: int,
-    description: str,
-    format: Callable[..., Cell] = cells.count,
-    priority: int = 1,
-    fields: tuple[str, ...] = (),
-) -> Column:
-    return Column(key, label, width, description, format, "right", priority, fields=fields)
+from analysis.table_layout import Column, Table
+from analysis.table_layout import number as _number
 
 
 def percent(part: float | None) -> Cell:

@@ -2,8 +2,9 @@
 
 In: the kernel's counters and those of each stage. Out: `HealthRow`s. For each source (a TLS stack,
 plain sockets, channels) captured + lost + truncated + ignored bytes equal what the programs sent
-and received through it. Of `file`, `network` and `privilege`, captured + lost events equal the calls
-that processes made. A source that was never used has no rows; `process` always has.
+and received through it. Of `file`, `network` and `privilege`, captured + lost events equal the
+calls that processes made. A source that was never used has no rows; `process` always has. Each
+counter and cause is described in docs/tables.md.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ In: a snapshot, and how many rows a filter hides. Out: a title and what to do ab
 from __future__ import annotations
 
 from analysis.cells import printable
-from analysis.columns import FINDINGS, HEALTH, Row, Table
+from analysis.columns import FINDINGS, HEALTH
+from analysis.table_layout import Row, Table
 from tui.snapshot import Snapshot
 
 START = """\

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from analysis.columns import Row, Table
 from analysis.reading import CallDetail
+from analysis.table_layout import Row, Table
 from tui.snapshot import Snapshot
 
 

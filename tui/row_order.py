@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.columns import Column, Row, Table
+from analysis.table_layout import Column, Row, Table
 
 _TERM = re.compile(r'(!?)(?:([A-Za-z_.]+):)?(?:"([^"]*)"?|(\S*))')
 

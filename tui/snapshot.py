@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.columns import COVERAGE, FINDINGS, HEALTH, TABLES, Table
+from analysis.columns import COVERAGE, FINDINGS, HEALTH, TABLES
 from analysis.findings import finding_records, findings
 from analysis.health import HOOKED
 from analysis.reading import CallDetail, Reader, call_detail, open_reader, query
 from analysis.report import Cost, Totals
+from analysis.table_layout import Table
 from collector.database import wal_path
 from collector.store_errors import QueryFailed
 from probes.events import Source

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from analysis.columns import Fitted, Table, fit
+from analysis.table_layout import Fitted, Table, fit
 
 _STYLES: dict[str, dict[str, Any]] = {
     "good": {"fg": "green"},

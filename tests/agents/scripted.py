@@ -40,7 +40,9 @@ class Said:
         if self.shell is not None:
             lines += ["[[turn.tool]]", f"shell = {json.dumps(self.shell)}"]
         if self.tool is not None:
-            fields = (f"{key} = {json.dumps(value)}" for key, value in (self.arguments or {}).items())
+            fields = (
+                f"{key} = {json.dumps(value)}" for key, value in (self.arguments or {}).items()
+            )
             lines += ["[[turn.tool]]", f'name = "{self.tool}"']
             lines.append(f"arguments = {{ {', '.join(fields)} }}")
         return "\n".join(lines) + "\n"
@@ -67,9 +69,9 @@ def scripted(
         for guest in guests:
             guest.case.write_config(directory / "home", server.base_url, server.bundle_path)
         store = directory / "store.db"
+        shell = "; ".join(shlex.join(words) for words in commands)
         done = subprocess.run(
-            [UNDERGLASS, "run", "--db", store, "--"]
-            + ["sh", "-c", "; ".join(shlex.join(command) for command in commands)],
+            [UNDERGLASS, "run", "--db", store, "--", "sh", "-c", shell],
             env=run.environment,
             cwd=run.work,
             stdin=subprocess.DEVNULL,

@@ -51,6 +51,18 @@ def test_an_argument_list_is_executed_as_it_is() -> None:
     assert joined(tool_actions(story.steps)) == {(tool, ran, "command", "certain")}
 
 
+def test_each_command_of_a_list_is_run_by_itself() -> None:
+    story = Story()
+    tool = story.tool(10, 90, "run_commands", {"commands": ["make lint", "make test", 3]})
+    lint = story.run(20, 200, AGENT, "/bin/bash", "-c", "make lint")
+    test = story.run(40, 201, AGENT, "/bin/bash", "-c", "make test")
+    story.run(50, 202, AGENT, "git", "status")
+    assert joined(tool_actions(story.steps)) == {
+        (tool, lint, "command", "certain"),
+        (tool, test, "command", "certain"),
+    }
+
+
 def test_programs_that_follow_each_other_in_one_process_are_all_its() -> None:
     story = Story()
     tool = story.tool(10, 90, "exec_command", {"cmd": "printf x > mark.txt && cat mark.txt"})
@@ -254,6 +266,19 @@ def test_a_program_that_a_tool_of_the_agent_s_own_starts() -> None:
     searched = story.run(20, 200, AGENT, "/opt/agent/rg", "-n", "TODO", ".")
     story.run(21, 201, AGENT, "/usr/bin/git", "status")
     assert joined(tool_actions(story.steps)) == {(tool, searched, "window", "likely")}
+
+
+def test_what_the_agent_ran_before_and_was_done_with_is_no_effect_of_a_tool() -> None:
+    """A script that tells the system's name goes on while a sub-agent is started; a server that
+    serves tools stays."""
+    story = Story()
+    story.run(1, 150, AGENT, "/bin/sh", "lsb_release", end=30)
+    story.run(2, 151, AGENT, "ticket-server", end=95)
+    tool = story.tool(10, 40, "spawn_agent", {"message": "Count what lies in the folder."})
+    story.run(20, 200, 150, "getopt", "-a")
+    closed = story.run(21, 201, 151, "close-ticket")
+    story.tool(50, 90, "Bash", "ls")
+    assert joined(tool_actions(story.steps)) == {(tool, closed, "window", "likely")}
 
 
 def test_rows_without_beginning_end_or_sense_are_taken() -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from analysis import cells
 from analysis.cells import UNKNOWN, Cell
-from analysis.columns import CALLS, GAP, HEALTH, SESSIONS, TABLES, Table, fit
+from analysis.columns import CALLS, HEALTH, SESSIONS, TABLES
 from analysis.steps import Finding
+from analysis.table_layout import GAP, Table, fit
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))

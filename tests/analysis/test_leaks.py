@@ -200,6 +200,21 @@ def test_a_processs_own_environment() -> None:
     assert len(reads(path="/proc/10/environ", sensitive="process_environment")) == 1
 
 
+@pytest.mark.parametrize(("options", "told"), [("aux", 0), ("-ef", 0), ("auxe", 1), ("e", 1)])
+def test_lists_of_processes_open_every_environment_and_show_some(options: str, told: int) -> None:
+    environment = replace(READ, path="/proc/1/environ", sensitive="process_environment")
+    listing = replace(CAT, argv=("ps", options), exe="/usr/bin/ps")
+    findings = leaks(
+        SessionSteps(
+            session=SESSION,
+            calls=(CALL,),
+            processes=(AGENT, listing),
+            files=(environment,),
+        )
+    )
+    assert [finding.severity for finding in findings] == ["info"] * told
+
+
 def test_looking_up_names_of_accounts_is_not_told() -> None:
     passwd = replace(READ, path="/etc/passwd", sensitive="system_accounts")
     assert of_kind("sensitive_read", found(files=(passwd,))) == []

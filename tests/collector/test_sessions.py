@@ -156,6 +156,39 @@ def test_a_sub_agent_belongs_to_the_session_whose_tool_call_carried_its_prompt()
     assert (row.parent_session_id, row.parent_source) == (None, None)
 
 
+def test_a_sub_agent_that_has_its_parents_id_on_the_wire() -> None:
+    calls = Calls()
+    wire = Identity("claude-code", "2.1.119", session_id="w")
+    main = origin("fix the parser, if you please")
+
+    def called(opening: Opening, *messages: str) -> str:
+        return calls.call(*messages, identity=wire, opening=opening)
+
+    assert called(main, "a") == "w"
+    calls.sessions.origins.asked("w", json.dumps({"prompt": PROMPT}))
+    sub_agent = called(origin(PROMPT), "b")
+    row = calls.batch.sessions[-1]
+    assert (row.session_id, row.parent_session_id) == (sub_agent, "w")
+    assert (row.parent_source, row.confidence) == ("prompt", "inferred")
+    assert called(origin(PROMPT), "b", "more") == sub_agent
+    assert called(main, "a", "more") == "w"
+    calls.sessions.origins.asked(sub_agent, json.dumps({"prompt": SUMMARY}))
+    below = called(origin(SUMMARY), "c")
+    assert calls.batch.sessions[-1].parent_session_id == sub_agent
+    assert calls.sessions.family_of(below, 42) == "w"
+
+
+def test_a_session_whose_tool_call_repeats_its_own_prompt_stays_itself() -> None:
+    calls = Calls()
+    wire = Identity("claude-code", "2.1.119", session_id="w")
+    calls.call("a", identity=wire, opening=origin(PROMPT))
+    calls.sessions.origins.asked("w", json.dumps({"prompt": PROMPT}))
+    assert calls.call("a", "more", identity=wire, opening=origin(PROMPT)) == "w"
+    other = Identity("claude-code", "2.1.119", session_id="v")
+    calls.call("x", identity=other, opening=origin("hello"))
+    assert calls.call("y", identity=other, opening=origin(PROMPT)) == "v", "another's prompt"
+
+
 def test_short_arguments_are_no_prompts() -> None:
     calls = Calls()
     parent = calls.call("fix it")

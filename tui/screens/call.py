@@ -16,7 +16,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from analysis.cells import UNKNOWN, day_and_clock, one_line
-from analysis.columns import CALLS, Row
+from analysis.columns import CALLS
+from analysis.table_layout import Row
 from tui.conversation import Entry, entries
 from tui.messages import CallLoaded
 from tui.snapshot import CallKey

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from analysis.columns import Table
+from analysis.table_layout import Table
 from tui.state import VIEWS
 
 KEYS = (

@@ -15,7 +15,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from analysis.cells import one_line
-from analysis.columns import CALLS, SESSIONS, TOOLS, Table
+from analysis.columns import CALLS, SESSIONS, TOOLS
+from analysis.table_layout import Table
 from tui.empty import empty_text
 from tui.messages import FilterChanged, RowOpened, SortAsked, ViewAsked
 from tui.row_order import Sorting, filtered, ordered, parse_filter, unknown_fields

@@ -16,7 +16,7 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from analysis.cells import one_line, printable
-from analysis.columns import Column, Row, Table
+from analysis.table_layout import Column, Row, Table
 from tui.screens.call import CallScreen
 from tui.widgets.health_line import HealthLine
 

@@ -20,7 +20,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from analysis.columns import GAP, Fitted, Row, Table, fit
+from analysis.table_layout import GAP, Fitted, Row, Table, fit
 from tui.messages import RowOpened, SortAsked
 from tui.row_order import Sorting
 

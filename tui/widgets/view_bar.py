@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from analysis.cells import tokens, total_cost
-from analysis.columns import Table
+from analysis.table_layout import Table
 from tui.messages import ViewAsked
 from tui.state import VIEWS, FeedState
 

@@ -11,10 +11,10 @@ from underglass.options import db_option, json_option
 from underglass.paths import store_path
 
 if TYPE_CHECKING:
-    from analysis.columns import Table
     from analysis.compare import Comparison
     from analysis.intervals import Estimate
     from analysis.session_sets import SessionSet
+    from analysis.table_layout import Table
 
 
 _SHORT_MS = 10_000
@@ -76,7 +76,7 @@ def _operands(
 
 
 def _table() -> Table:
-    from analysis.columns import Column, Table
+    from analysis.table_layout import Column, Table
 
     return Table(
         "compare",

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
+from underglass.demo.reply import opening_of
 from underglass.demo.script import SCRIPTS, ScriptError, load_script, parse_script
 
 
@@ -60,6 +63,35 @@ def test_turns_are_chosen_by_the_select_rule() -> None:
     named = parse_script('select = "named"\n' + turns)
     asked = ("please turn=c", "turn=x", "none")
     assert [named.turn_index(1, 1, text) for text in asked] == [2, 0, 0]
+
+
+def test_turns_for_a_conversation_that_opens_with_a_text() -> None:
+    script = parse_script(
+        '[[turn]]\n[[turn]]\nto = "Count"\n[[turn]]\nto = "Count"\n[[turn]]\nname = "x"'
+    )
+    assert [script.turn_index(n, 7, "") for n in range(3)] == [0, 3, 3]
+    assert [script.turn_index(n, 7, "", "Count them") for n in range(3)] == [1, 2, 2]
+    meant = parse_script('[[turn]]\nto = "Count"')
+    assert meant.turn_index(5, 0, "", "List them") == 0, "there is none for it"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [{"role": "user", "content": "Count them"}, {"role": "assistant"}, {}]},
+        {"input": [{"role": "user", "content": [{"text": "Count them"}]}, {"type": "reasoning"}]},
+        {"request": {"contents": [{"role": "user", "parts": [{"text": "Count them"}]}]}},
+    ],
+)
+def test_what_a_request_says_first(body: dict[str, Any]) -> None:
+    assert "Count them" in opening_of(orjson.dumps(body))
+    later = orjson.loads(orjson.dumps(body).replace(b'"user"', b'"assistant"'))
+    assert opening_of(orjson.dumps(later)) == ""
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"messages": 3}', b'{"request": []}'])
+def test_requests_that_say_nothing(body: bytes) -> None:
+    assert opening_of(body) == ""
 
 
 def test_latency_scale_multiplies_delays() -> None:
