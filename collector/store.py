@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,18 +76,12 @@ class Store:
         with self._lock:
             fresh = [(table, self._fresh(table, batch)) for table in TABLES]
             sessions = self._touched.by(batch)
-            try:
-                self._insert(
-                    [(table, keyed) for table, keyed in fresh if keyed],
-                    [session_id for session_id in sessions if session_id not in self._stale],
-                )
-            except (duckdb.Error, StoreError) as error:
-                self._recover()
-                raise StoreWriteFailed(self.path, first_line(error)) from error
-            except BaseException:
-                self._recover()
-                raise
-            for table, keyed in fresh:
+            changed = [(table, keyed) for table, keyed in fresh if keyed]
+            if changed:
+                with self._transaction() as connection:
+                    self._insert(connection, changed)
+                    _mark_stale(connection, [one for one in sessions if one not in self._stale])
+            for table, keyed in changed:
                 self._known[table.name].add(keyed)
             self._writes += 1
             self._stale.update(dict.fromkeys(sessions, self._writes))
@@ -125,10 +120,7 @@ class Store:
         """
         with self._lock:
             current = [one for one, at in (analysed or {}).items() if self._stale.get(one) == at]
-            try:
-                connection = self._open_connection()
-                create_private(wal_path(self.path))
-                run(connection, "BEGIN")
+            with self._transaction() as connection:
                 change(connection)
                 if current:
                     run(
@@ -136,13 +128,6 @@ class Store:
                         "DELETE FROM stale_session WHERE session_id IN (SELECT unnest(?::TEXT[]))",
                         current,
                     )
-                run(connection, "COMMIT")
-            except duckdb.Error as error:
-                self._recover()
-                raise StoreWriteFailed(self.path, first_line(error)) from error
-            except BaseException:
-                self._recover()
-                raise
             for session_id in current:
                 del self._stale[session_id]
 
@@ -154,21 +139,31 @@ class Store:
         """
         with self._lock:
             try:
-                connection = self._open_connection()
-                create_private(wal_path(self.path))
-                run(connection, "BEGIN")
-                result = change(connection)
-                run(connection, "COMMIT")
+                with self._transaction() as connection:
+                    result = change(connection)
                 self._read_stale(connection)
-            except duckdb.Error as error:
-                self._recover()
-                raise StoreWriteFailed(self.path, first_line(error)) from error
-            except BaseException:
-                self._recover()
-                raise
             finally:
                 self._known = {table.name: _Known(table) for table in TABLES}
             return result
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One transaction; when it fails nothing of it is kept. Raises `StoreWriteFailed`."""
+        try:
+            connection = self._open_connection()
+        except (duckdb.Error, StoreError) as error:
+            raise StoreWriteFailed(self.path, first_line(error)) from error
+        try:
+            create_private(wal_path(self.path))
+            run(connection, "BEGIN")
+            yield connection
+            run(connection, "COMMIT")
+        except duckdb.Error as error:
+            self._recover()
+            raise StoreWriteFailed(self.path, first_line(error)) from error
+        except BaseException:
+            self._recover()
+            raise
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection to the same store, for reading beside the writer. The caller closes it."""
@@ -217,26 +212,16 @@ class Store:
         return {key: row for key, row in keyed.items() if known.get(key) != row}
 
     def _insert(
-        self, fresh: list[tuple[Table, dict[Hashable, Any]]], newly_stale: list[str]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        changed: list[tuple[Table, dict[Hashable, Any]]],
     ) -> None:
-        if not fresh:
-            return
-        connection = self._open_connection()
-        registered = []
-        try:
-            for table, keyed in fresh:
-                source = f"incoming_{table.name}"
-                connection.register(source, table.arrow(keyed.values(), content=self._content))
-                registered.append(source)
-            create_private(wal_path(self.path))
-            run(connection, "BEGIN")
-            for table, _ in fresh:
-                run(connection, table.merge_sql(f"incoming_{table.name}"))
-            if newly_stale:
-                run(connection, "INSERT INTO stale_session SELECT unnest(?::TEXT[])", newly_stale)
-            run(connection, "COMMIT")
-        finally:
-            for source in registered:
+        for table, keyed in changed:
+            source = f"incoming_{table.name}"
+            connection.register(source, table.arrow(keyed.values(), content=self._content))
+            try:
+                run(connection, table.merge_sql(source))
+            finally:
                 try:
                     connection.unregister(source)
                 except duckdb.Error:
@@ -276,6 +261,11 @@ class Store:
             connection.close()
             raise
         return connection
+
+
+def _mark_stale(connection: duckdb.DuckDBPyConnection, session_ids: list[str]) -> None:
+    if session_ids:
+        run(connection, "INSERT INTO stale_session SELECT unnest(?::TEXT[])", session_ids)
 
 
 class _TouchedSessions:

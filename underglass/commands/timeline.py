@@ -11,11 +11,14 @@ from underglass.paths import store_path
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Iterator, Sequence
 
     from analysis.result import Record, ResultSet
 
 KINDS = ("call", "tool", "process", "file", "connection", "finding")
 _BAR_CHARS = 20
+_MOST_FILES = 3
+"""Files that follow each other are shown up to this many: agents keep house all the time."""
 _NARROW_COLUMNS = 100
 _PARTS = (
     *(("queue_ms", "waiting for the model"), ("generation_ms", "generating")),
@@ -39,7 +42,8 @@ def command(session: str, kinds: tuple[str, ...], db: str | None, as_json: bool)
     """Show what happened in SESSION: calls, tool calls, and what they caused, as it came.
 
     SESSION is an id or the beginning of one. A tool call's programs, files and connections are
-    indented below it. Where the time went is summed up first.
+    indented below it. Where the time went is summed up first. Of files that follow each other
+    only the first are shown, unless `--kind file` asks for them.
     """
     from analysis.reading import query, session_named, timeline
     from underglass.analysed import analysed_reader
@@ -55,7 +59,7 @@ def command(session: str, kinds: tuple[str, ...], db: str | None, as_json: bool)
         )
         return
     _print_turns(turns)
-    _print_timeline(found)
+    _print_timeline(found, whole="file" in kinds)
 
 
 def _print_turns(turns: ResultSet) -> None:
@@ -71,7 +75,7 @@ def _print_turns(turns: ResultSet) -> None:
     click.echo()
 
 
-def _print_timeline(found: ResultSet) -> None:
+def _print_timeline(found: ResultSet, *, whole: bool) -> None:
     import shutil
 
     rows = list(zip(found.records(), (row[0] for row in found), strict=True))
@@ -83,7 +87,11 @@ def _print_timeline(found: ResultSet) -> None:
     first = dated[0][1]
     last = max(_end(record, at) for record, at in dated)
     span_ms = max((last - first).total_seconds() * 1000, 1e-3)
-    for record, at in dated:
+    for line, more in _folded(dated, _MOST_FILES if not whole else len(dated)):
+        if more:
+            click.echo(f"{'':>8} and {more} more files (--kind file)")
+            continue
+        record, at = line
         offset_ms = (at - first).total_seconds() * 1000
         took_ms = record["duration_ms"]
         bar = ""
@@ -91,11 +99,39 @@ def _print_timeline(found: ResultSet) -> None:
             bar = _bar(offset_ms, took_ms or 0.0, span_ms) + " "
         took = "" if took_ms is None else _time(took_ms)
         indent = "  " if record["tool_call_id"] and record["kind"] != "tool" else ""
-        text = " ".join(
-            filter(None, (record["name"], record["status"], _one_line(record["detail"])))
-        )
-        line = f"{_time(offset_ms):>8} {bar}{took:>7} {indent}{record['kind']:<10} {text}"
-        click.secho(line[:width], fg=_colour(record))
+        shown = f"{_time(offset_ms):>8} {bar}{took:>7} {indent}{record['kind']:<10} {_text(record)}"
+        click.secho(shown[:width], fg=_colour(record))
+
+
+def _folded(
+    dated: Sequence[tuple[Record, datetime.datetime]], most: int
+) -> Iterator[tuple[tuple[Record, datetime.datetime], int]]:
+    """The lines to print; with a number, so many files follow that are left out.
+
+    Files that one tool call caused are told apart from others.
+    """
+    from itertools import groupby
+
+    def run(line: tuple[Record, datetime.datetime]) -> tuple[bool, str | None]:
+        record = line[0]
+        return record["kind"] == "file", record["tool_call_id"]
+
+    for (is_file, _), together in groupby(dated, run):
+        lines = list(together)
+        shown = lines[:most] if is_file else lines
+        yield from ((line, 0) for line in shown)
+        if len(lines) > len(shown):
+            yield lines[-1], len(lines) - len(shown)
+
+
+def _text(record: Record) -> str:
+    """Of a file what was done comes first: paths are long."""
+    name, status, detail = record["name"], record["status"], _one_line(record["detail"])
+    if record["kind"] == "file":
+        done, _, more = detail.partition(", ")
+        failed = status if status != "ok" else None
+        return " ".join(filter(None, (done, failed, name, more and f"({more})")))
+    return " ".join(filter(None, (name, status, detail)))
 
 
 def _end(record: Record, at: datetime.datetime) -> datetime.datetime:
