@@ -1,7 +1,18 @@
 -- The view `timeline` of one session; and of its family, as processes belong to its first
 -- session. $sessions: a list; $kinds: a list, or NULL for all.
-SELECT started_at, duration_ms, kind, id, name, status, detail, pid, tool_call_id, session_id
+WITH caused AS (
+    SELECT kind, action_id AS id, any_value(tool_call_id) AS tool_call_id
+    FROM tool_action
+    WHERE session_id IN (SELECT unnest($sessions::TEXT[]))
+    GROUP BY kind, action_id
+)
+
+SELECT
+    started_at, duration_ms, timeline.kind, id, name, status, detail, pid,
+    coalesce(timeline.tool_call_id, caused.tool_call_id) AS tool_call_id,
+    session_id
 FROM timeline
+LEFT JOIN caused USING (kind, id)
 WHERE session_id IN (SELECT unnest($sessions::TEXT[]))
-    AND ($kinds::TEXT[] IS NULL OR kind IN (SELECT unnest($kinds::TEXT[])))
-ORDER BY started_at, kind <> 'call', id
+    AND ($kinds::TEXT[] IS NULL OR timeline.kind IN (SELECT unnest($kinds::TEXT[])))
+ORDER BY started_at, timeline.kind <> 'call', id

@@ -78,6 +78,7 @@ def assert_compacted(result: Watched) -> None:
     assert dropped["summarised"] is True
     results = [size for request in requests for size in request["parts"]["tools"].values()]
     assert sum(dropped["tools"].values()) == max(results)
+    assert len(result.rows("SELECT * FROM sessions")) == 1
     (finding,) = result.rows("SELECT * FROM findings WHERE kind IN ('compaction', 'lost_context')")
     assert finding["kind"] == "compaction"
     assert finding["evidence"][-1]["id"] == after["call_id"]

@@ -137,6 +137,12 @@ CODEX = ("user-agent", "codex_cli_rs/0.60.1 (Ubuntu 24.4.0; x86_64) xterm-256col
         ((("user-agent", "AzureOpenAI/Python 2.3.0"),), {}, Identity("openai-python", "2.3.0")),
         ((("user-agent", "OpenAI/JS 6.1.0"),), {}, Identity("openai-node", "6.1.0")),
         ((("user-agent", "Anthropic/JS 0.70.0"),), {}, Identity("anthropic-typescript", "0.70.0")),
+        ((("user-agent", "QwenCode/0.15.10 (linux; x64)"),), {}, Identity("qwen-code", "0.15.10")),
+        (
+            (("user-agent", "ai-sdk/openai-compatible/3.0.37 ai-sdk/provider-utils/4.0.9"),),
+            {},
+            Identity("ai-sdk", "3.0.37"),
+        ),
         ((("user-agent", "curl/8.5.0"),), {}, Identity("curl", "8.5.0")),
         ((("user-agent", "python-requests"),), {}, Identity("python-requests")),
         ((("user-agent", "(none)"),), {}, Identity()),
