@@ -28,7 +28,8 @@ ifdef ARGS
 	@$(SUDO) .venv/bin/python -m pytest -q $(ARGS)
 else
 	@$(SUDO) .venv/bin/python -m pytest -q -n auto --dist loadfile --ignore tests/e2e --ignore tests/probes
-	@$(SUDO) .venv/bin/python -m pytest -q tests/e2e tests/probes
+	@$(SUDO) .venv/bin/python -m pytest -q -n 2 --dist loadfile -m "not alone" tests/e2e tests/probes
+	@$(SUDO) .venv/bin/python -m pytest -q -m alone tests/e2e
 endif
 
 test-agents: setup-dev ## Real agents (npm, 2 GB): one prompt, one tool call each.

@@ -12,7 +12,7 @@ import ctypes
 import os
 import struct
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from probes import bpf_syscall, maps
 from probes.bcc_bindings import ProgramsRejected, compile_programs
@@ -25,8 +25,11 @@ LOADING_THREADS = 4
 class Programs:
     """Programs of one text, their maps, and the probes attached to them."""
 
-    def __init__(self, text: str, defines: dict[str, int]) -> None:
-        """Make the maps. Raises BccUnavailable or ProgramsRejected."""
+    def __init__(
+        self, text: str, defines: dict[str, int], sizes: Mapping[str, int] | None = None
+    ) -> None:
+        """Make the maps, those named in `sizes` with so many entries (rings: bytes) rather than as
+        compiled: one image serves all sizes. Raises BccUnavailable or ProgramsRejected."""
         key, kept = image_key(text, defines), cache_folder() / FILE_NAME
         image = load_image(kept, key)
         self.compiled = image is None
@@ -46,7 +49,7 @@ class Programs:
                     shape.kind,
                     shape.key_size,
                     shape.value_size,
-                    shape.entries,
+                    (sizes or {}).get(shape.name, shape.entries),
                     shape.flags,
                     shape.name,
                 )

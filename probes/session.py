@@ -98,23 +98,24 @@ class ProbeSession:
         """Compile and load. Raises BccUnavailable, ProgramsRejected, BtfUnavailable, OSError."""
         mount_tracefs()
         defines = btf.kernel_offsets() | {
-            "DATA_RING_PAGES": data_ring_pages,
+            "DATA_RING_PAGES": DATA_RING_PAGES,
             "LIFECYCLE_RING_PAGES": LIFECYCLE_RING_PAGES,
-            "FILE_RING_PAGES": file_ring_pages,
+            "FILE_RING_PAGES": FILE_RING_PAGES,
             "CONNECTIONS": CONNECTIONS,
         }
-        self._programs = programs = Programs(program_text(), defines)
+        page = os.sysconf("SC_PAGESIZE")
+        sizes = {"data_ring": data_ring_pages * page, "file_ring": file_ring_pages * page}
+        self._programs = programs = Programs(program_text(), defines, sizes)
         for slot, function in enumerate(STEPS):
             programs.chain("steps", slot, function)
         for tracepoint in RAW_TRACEPOINTS:
             programs.attach_raw_tracepoint(tracepoint, f"on_{tracepoint}")
         programs.attach_tracepoint("syscalls", "sys_enter_close", "on_sys_enter_close")
-        page = os.sysconf("SC_PAGESIZE")
-        self.data_ring = RingBuffer(self._programs.map_fd("data_ring"), data_ring_pages * page)
+        self.data_ring = RingBuffer(self._programs.map_fd("data_ring"), sizes["data_ring"])
         self.lifecycle_ring = RingBuffer(
             self._programs.map_fd("lifecycle_ring"), LIFECYCLE_RING_PAGES * page
         )
-        self.file_ring = RingBuffer(self._programs.map_fd("file_ring"), file_ring_pages * page)
+        self.file_ring = RingBuffer(self._programs.map_fd("file_ring"), sizes["file_ring"])
         self.tables = KernelTables(self._programs)
         self.attachments = Attachments(self._programs)
         self.plans = PlanSource(PlanCache())

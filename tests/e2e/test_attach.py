@@ -12,7 +12,7 @@ from tests.e2e.conftest import UNDERGLASS, Watched, environment, lines_of, pytho
 from tests.e2e.watching import while_attached
 from underglass.demo.standin import StandIn
 
-pytestmark = pytest.mark.privileged
+pytestmark = [pytest.mark.privileged, pytest.mark.alone]
 Start = Callable[..., StandIn]
 
 

@@ -22,7 +22,7 @@ from tests.e2e.case_steps import steps_of
 from tests.e2e.conftest import PROGRAMS, UNDERGLASS, Watched
 from underglass.demo.standin import StandIn
 
-pytestmark = pytest.mark.privileged
+pytestmark = [pytest.mark.privileged, pytest.mark.alone]
 TOLERANCE = 0.02  # of each time
 Schedule = dict[str, list[tuple[float, float]]]
 CONTENDED: Schedule = {

@@ -18,7 +18,7 @@ from analysis.findings import LOOP_KINDS
 from tests.e2e.conftest import Watched, lines_of, python
 from underglass.demo.standin import StandIn
 
-pytestmark = pytest.mark.privileged
+pytestmark = [pytest.mark.privileged, pytest.mark.alone]
 FIRST_TOKEN_MS = 1500
 API_CALLS = 12
 SPELLINGS = ('{ query = "weather in Oslo", days = 3 }', '{ days = "3", query = "weather in Oslo" }')

@@ -23,7 +23,7 @@ from tests.e2e.raw_capture import RawCapture, RawProbe
 from tests.e2e.test_stacks import BODY, body_file, javascript, npm
 from underglass.demo.standin import StandIn
 
-pytestmark = pytest.mark.privileged
+pytestmark = [pytest.mark.privileged, pytest.mark.alone]
 Start = Callable[..., StandIn]
 
 # Starts a program as a shell does, and tells when it was woken (CLOCK_MONOTONIC, nanoseconds).

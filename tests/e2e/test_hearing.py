@@ -20,7 +20,7 @@ from tests.e2e.asked import AskedClient
 from tests.e2e.in_process import Bench, session_here
 from underglass.demo.standin import StandIn
 
-pytestmark = pytest.mark.privileged
+pytestmark = [pytest.mark.privileged, pytest.mark.alone]
 Start = Callable[..., StandIn]
 LIBSSL = "/lib/x86_64-linux-gnu/libssl.so.3"
 LIBCRYPTO = "/lib/x86_64-linux-gnu/libcrypto.so.3"

@@ -59,18 +59,18 @@ def test_the_limit_ends_the_raw_data_and_not_the_capture(
     standin: Callable[..., StandIn], watched: Callable[..., Watched]
 ) -> None:
     server = standin("zero_latency")
-    options = ["--keep-raw", "--raw-limit", "6K"]
-    result = watched(server, python("openai_sync.py", "6"), options=options)
+    options = ["--keep-raw", "--raw-limit", "40K"]
+    result = watched(server, python("openai_sync.py", "30"), options=options)
     assert result.exit_code == 0, result.stderr
-    assert len(result.calls) == len(server.ledger(at_least=24)) == 24
+    assert len(result.calls) == len(server.ledger(at_least=120)) == 120
     [capture] = result.rows("SELECT * FROM captures")
     assert capture["raw_state"] == "size_limit"
-    assert capture["raw_bytes"] <= 6 << 10
+    assert capture["raw_bytes"] <= 40 << 10
     assert "not whole" in result.stderr
     assert result.health("raw_data", "unkept_bytes") > 0
     before = result.calls
     [told] = redecoded(result.store, server, "--all")
-    assert (told["covers_all"], told["gone"], told["calls_after"]) == (False, 0, 24)
+    assert (told["covers_all"], told["gone"], told["calls_after"]) == (False, 0, 120)
     assert result.calls == before
 
 

@@ -30,7 +30,7 @@ from tests.e2e.raw_capture import RawCapture, RawProbe
 from tests.e2e.test_stacks import built
 from underglass.demo.standin import StandIn
 
-pytestmark = pytest.mark.privileged
+pytestmark = [pytest.mark.privileged, pytest.mark.alone]
 Start = Callable[..., StandIn]
 SOAK = bool(os.environ.get("UNDERGLASS_SOAK"))
 STORM = 50_000 if SOAK else 5_000

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import Watched, python
 from underglass.demo.standin import StandIn
 
-pytestmark = pytest.mark.privileged
+pytestmark = [pytest.mark.privileged, pytest.mark.alone]
 
 TOOL_S, BACKOFF_S, PAUSE_S, HICCUP_S = 0.8, 0.6, 1.0, 1.5
 SCRIPT = f"""

@@ -10,7 +10,7 @@ import pytest
 from probes import bpf_syscall, programs
 from probes.bcc_bindings import ProgramsRejected
 from probes.private_file import FOLDER_VARIABLE
-from probes.program_image import ProgramImage
+from probes.program_image import MapShape, ProgramImage
 from tests.e2e.conftest import wait_for
 
 NAMES = ["slow", "quick", "refused", "last"]
@@ -75,3 +75,27 @@ def test_a_refusal_ahead_of_need_is_told_when_it_is_needed(
     wait_for(lambda: kernel.loaded == ["last"], "the program after the refused one")
     with pytest.raises(ProgramsRejected, match="refused"):
         loader.load_function("refused")
+
+
+def test_one_image_serves_rings_of_every_size(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    shapes = (MapShape("ring", 27, 0, 0, 4096, 0), MapShape("table", 1, 4, 4, 64, 0))
+    compiled: list[str] = []
+    made: list[tuple[str, int]] = []
+
+    def compile_once(text: str, defines: dict[str, int]) -> ProgramImage:
+        compiled.append(text)
+        return ProgramImage(shapes, {}, {})
+
+    def create(kind: int, key: int, value: int, entries: int, flags: int, name: str) -> int:
+        made.append((name, entries))
+        return len(made)
+
+    monkeypatch.setattr(programs, "compile_programs", compile_once)
+    monkeypatch.setattr(bpf_syscall, "map_create", create)
+    programs.Programs("text", {})
+    programs.Programs("text", {}, {"ring": 8192})
+    assert compiled == ["text"]
+    assert made == [("ring", 4096), ("table", 64), ("ring", 8192), ("table", 64)]
