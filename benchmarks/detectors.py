@@ -11,7 +11,7 @@ import gzip
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,16 @@ class Score:
     tp: int
     fp: int
     fn: int
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[bool, bool]]) -> Score:
+        """Of what was said, and is so, of each pair."""
+        return cls(
+            pairs=len(pairs),
+            tp=sum(said and is_so for said, is_so in pairs),
+            fp=sum(said and not is_so for said, is_so in pairs),
+            fn=sum(not said and is_so for said, is_so in pairs),
+        )
 
     @property
     def precision(self) -> float | None:
@@ -63,15 +73,7 @@ def repetition_scores(data: Path = DATA) -> dict[str, Score]:
         outcomes.setdefault(record["agent"], []).extend(
             (repeats, label == "Repetition") for repeats, label in pairs
         )
-    return {
-        agent: Score(
-            pairs=len(pairs),
-            tp=sum(said and is_so for said, is_so in pairs),
-            fp=sum(said and not is_so for said, is_so in pairs),
-            fn=sum(not said and is_so for said, is_so in pairs),
-        )
-        for agent, pairs in outcomes.items()
-    }
+    return {agent: Score.of(pairs) for agent, pairs in outcomes.items()}
 
 
 def tau_runs(data: Path = DATA) -> Iterator[Run]:

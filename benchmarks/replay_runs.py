@@ -26,7 +26,15 @@ from analysis.reading import open_reader
 from analysis.runaways import RUNAWAY_KINDS, runaways
 from analysis.steps import CallStep, Finding, SessionStep, SessionSteps
 from analysis.text_chants import AssistantText, text_chants
-from benchmarks.detectors import BASH_BLOCK, DATA, chat_steps, chat_turns, records
+from benchmarks.detectors import (
+    BASH_BLOCK,
+    DATA,
+    Score,
+    chat_steps,
+    chat_turns,
+    records,
+    repetition_scores,
+)
 from underglass.demo.certificates import agent_environment
 from underglass.demo.standin import StandIn
 
@@ -88,6 +96,50 @@ def miniswe(data: Path = DATA) -> Iterator[Conversation]:
         yield Conversation.of(record["id"], messages)
 
 
+def action_pairs(data: Path = DATA) -> Iterator[tuple[Conversation, Any]]:
+    """Labelled lists of actions, each an answer that calls one tool, with their records. What the
+    tools answered is not recorded: it is the same word each time."""
+    for number, record in enumerate(records(data / "action_pairs.jsonl.gz")):
+        messages: list[Any] = [{"role": "user", "content": record["id"]}]
+        for action in record["actions"]:
+            name = action["tool"] or "unnamed"
+            function = {"name": name, "arguments": json.dumps(_arguments(action))}
+            call = {"id": "call", "function": function}
+            messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
+            messages.append({"role": "tool", "tool_call_id": "call", "content": "done"})
+        yield Conversation.of(f"{record['agent']}-{number}", messages), record
+
+
+def _arguments(action: Any) -> Any:
+    try:
+        found = json.loads(action["arguments"])
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"text": action["arguments"]}
+
+
+def replayed_pairs(directory: Path) -> dict[str, Score]:
+    """By agent: is a tool call in the store the one before again, against the human label."""
+    given = list(action_pairs())
+    store, sessions = capture([conversation for conversation, _ in given], directory)
+    calls: dict[str, list[tuple[str, str]]] = {}
+    with open_reader(store) as reader:
+        for session_id, name, arguments in reader.rows(
+            "SELECT session_id, name, arguments_hash FROM tools ORDER BY requested_at, call_id"
+        ):
+            calls.setdefault(session_id, []).append((name, arguments))
+    outcomes: dict[str, list[tuple[bool, bool]]] = {}
+    for (_, record), session_id in zip(given, sessions, strict=True):
+        made = calls.get(session_id, [])
+        if len(made) != len(record["actions"]):
+            raise RuntimeError(f"{record['id']}: {len(made)} of {len(record['actions'])} stored")
+        outcomes.setdefault(record["agent"], []).extend(
+            (this == before, label == "Repetition")
+            for before, this, label in zip(made, made[1:], record["labels"], strict=False)
+        )
+    return {agent: Score.of(pairs) for agent, pairs in outcomes.items()}
+
+
 SETS: dict[str, Callable[[Path], Iterator[Conversation]]] = {"tau": tau, "miniswe": miniswe}
 
 
@@ -127,8 +179,9 @@ def directly(conversation: Conversation) -> Said:
     )
 
 
-def replay(conversations: Sequence[Conversation], directory: Path) -> list[Replayed]:
-    """Run them one after the other in one capture. Raises `RuntimeError` when that fails."""
+def capture(conversations: Sequence[Conversation], directory: Path) -> tuple[Path, list[str]]:
+    """Run them one after the other in one capture: its store, and the session of each. Raises
+    `RuntimeError` when that fails."""
     script, runs, store = directory / "runs.toml", directory / "runs.jsonl", directory / "runs.db"
     script.write_text(stand_in_script(conversations), encoding="utf-8")
     with open(runs, "w", encoding="utf-8") as lines:
@@ -154,10 +207,17 @@ def replay(conversations: Sequence[Conversation], directory: Path) -> list[Repla
             row["session_id"]
             for row in reader.rows("SELECT session_id FROM sessions ORDER BY started_at").records()
         ]
-        found = reader.rows("SELECT session_id, kind, severity, count FROM findings").records()
         seen = reader.rows("SELECT count(*) AS calls FROM calls WHERE status = 'ok'").records()
     if len(sessions) != len(conversations) or seen != [{"calls": calls}]:
         raise RuntimeError(f"{len(sessions)} sessions, {seen}, {calls} made: {done.stderr}")
+    return store, sessions
+
+
+def replay(conversations: Sequence[Conversation], directory: Path) -> list[Replayed]:
+    """What was found in each, in its record and by a capture of its replay."""
+    store, sessions = capture(conversations, directory)
+    with open_reader(store) as reader:
+        found = reader.rows("SELECT session_id, kind, severity, count FROM findings").records()
     return [
         Replayed(
             each.run_id,
@@ -227,7 +287,16 @@ def _counted(found: Sequence[Finding]) -> Said:
 
 def main(*names: str) -> None:
     differ = 0
-    for name in names or SETS:
+    if "action_pairs" in names or not names:
+        with tempfile.TemporaryDirectory() as directory:
+            stored = replayed_pairs(Path(directory))
+        plain = repetition_scores()
+        print("action_pairs: equal to the action before, against the label Repetition")
+        for agent, score in stored.items():
+            same = "as in its record" if score == plain[agent] else f"record: {plain[agent]}"
+            print(f"  {agent}: {score}, {same}")
+            differ += score != plain[agent]
+    for name in [one for one in names if one in SETS] or ([] if names else SETS):
         replayed: list[Replayed] = []
         for batch in batches(SETS[name](DATA)):
             with tempfile.TemporaryDirectory() as directory:
