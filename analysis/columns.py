@@ -327,7 +327,7 @@ AGENTS = Table(
         Column(
             "models", "models", 18, "Models that answered.", cells.listed, priority=2, max_width=40
         ),
-        Column("last_seen_at", "last seen", 12, "End of its last call.", cells.day_and_clock),
+        Column("last_seen_at", "last seen", 14, "End of its last call.", cells.day_and_clock),
         Column("executable", "program", 18, "Its program.", priority=2, max_width=48),
         _number("uid", "uid", 5, "User that it ran as.", cells.plain, 3),
         _number(
@@ -335,7 +335,7 @@ AGENTS = Table(
         ),
         _number("tool_sets", "tool sets", 9, "Different sets of tools.", cells.how_many, 4),
         Column(
-            "first_seen_at", "first seen", 12, "Its first call.", cells.day_and_clock, priority=5
+            "first_seen_at", "first seen", 14, "Its first call.", cells.day_and_clock, priority=5
         ),
         Column("build_id", "build id", 12, "Of its program.", priority=6, max_width=40),
     ),

@@ -210,8 +210,10 @@ def session_named(reader: Reader, beginning: str) -> str:
 def timeline(reader: Reader, session_id: str, kinds: Sequence[str] | None = None) -> ResultSet:
     """What happened in a session and its sub-agents, in order of time, as in `timeline`."""
     family = reader.rows(query("session_steps"), {"sessions": [session_id]}).column("session_id")
-    asked = {"sessions": list(family), "kinds": None if kinds is None else list(kinds)}
-    return reader.rows(query("timeline"), asked)
+    asked = {f"session{number}": each for number, each in enumerate(family)}
+    names = ", ".join(f"${name}" for name in asked)
+    sql = query("timeline").replace("{sessions}", names)
+    return reader.rows(sql, {**asked, "kinds": None if kinds is None else list(kinds)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from analysis.steps import (
 from analysis.turns import MessageLink, user_turns
 from collector.store_errors import QueryFailed
 
-FAMILIES_AT_ONCE = 200
+FAMILIES_AT_ONCE = 64
 _Row = TypeVar("_Row")
 
 
