@@ -20,7 +20,7 @@ from underglass.demo.standin import StandIn
 
 pytestmark = [pytest.mark.privileged, pytest.mark.alone]
 FIRST_TOKEN_MS = 1500
-API_CALLS = 12
+API_CALLS = 7
 SPELLINGS = ('{ query = "weather in Oslo", days = 3 }', '{ days = "3", query = "weather in Oslo" }')
 
 

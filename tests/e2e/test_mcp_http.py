@@ -37,16 +37,17 @@ def decoded(call: Record) -> list[Any]:
     return [asked, result.model_dump(by_alias=True, mode="json", exclude_none=True)]
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize(
-    ("mode", "version", "asks"),
+    ("mode", "version", "asks", "tls"),
     [
-        ("stream", "legacy", True),
-        ("json", "legacy", False),
-        ("stateless", "legacy", False),
-        ("sse", "legacy", True),
-        ("stream", "auto", True),
-        ("json", MODERN, True),
+        ("stream", "legacy", True, False),
+        ("stream", "legacy", True, True),
+        ("json", "legacy", False, True),
+        ("stateless", "legacy", False, False),
+        ("sse", "legacy", True, False),
+        ("sse", "legacy", True, True),
+        ("stream", "auto", True, True),
+        ("json", MODERN, True, False),
     ],
 )
 def test_client_and_server(
