@@ -5,7 +5,7 @@ UNDERGLASS = $(CURDIR)/.venv/bin/underglass
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AGENTS = $(or $(UNDERGLASS_AGENTS_DIR),$(CURDIR)/.venv/npm-agents)
 .DEFAULT_GOAL = help
-.PHONY: help setup setup-dev run test test-agents soak lint bench bench-stacks detectors fuzz clean
+.PHONY: help setup setup-dev run test test-agents soak lint man bench bench-stacks detectors fuzz clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ test-agents: setup-dev ## Real agents (npm, 2 GB): one prompt, one tool call eac
 lint: setup-dev ## ruff, mypy and the layers.
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
+man: setup ## Manual pages of every command, in build/man/man1.
+	@.venv/bin/python -m underglass.man_pages build/man/man1
+
 soak: setup-dev ## Long variants: process storms, attach cycles, a probe process that hangs.
 	@$(SUDO) env UNDERGLASS_SOAK=1 .venv/bin/python -m pytest -q --timeout 1800 tests/e2e/test_leaks.py tests/e2e/test_freeze.py $(ARGS)
 
@@ -57,4 +60,4 @@ fuzz: setup-dev ## Fuzz the decoders: make fuzz [DECODER="sse http*"] [SECONDS=1
 	@nice -n 19 .venv/bin/python -m tests.fuzz --seconds $(or $(SECONDS),1800) $(foreach name,$(DECODER),'$(name)')
 
 clean: ## Remove .venv and caches.
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -8,7 +8,8 @@ lifetime, as the longer one's share is not stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ SIZES = (32_000, 100_000, 128_000, 200_000, 256_000, 272_000, 512_000)
 _DAY_S = 86_400
 
 Key = tuple[str | None, str | None]
+KnownRates = MutableMapping[str, tuple[float, float] | None]
+"""Dollars saved by a token that was read and by one that was written, by what sets the price (JSON
+of a list: provider, model, requested, host, tier, size class, day); None: no price is known. Those
+of one version of the price tables, without the user's own prices."""
 
 
 class _Priced(NamedTuple):
@@ -62,14 +67,21 @@ class _Saved(NamedTuple):
 
 
 def cache_savings(
-    rows: Iterable[tuple[Any, ...]], overrides: tuple[Override, ...] = ()
+    rows: Iterable[tuple[Any, ...]],
+    overrides: tuple[Override, ...] = (),
+    known: KnownRates | None = None,
 ) -> dict[Key, float]:
-    """Savings by key and label of the rows; those without any known price are left out."""
+    """Savings by key and label of the rows; those without any known price are left out.
+
+    Rates in `known` are taken from there, and others put into it: the price tables take longer to
+    load than a million calls to sum up.
+    """
     every = [_Row(*row) for row in rows]
     days: dict[_Priced, set[int]] = {}
     for row in every:
         days.setdefault(row.priced, set()).add(row.day)
-    rates = {about: _rates(about, of_model, overrides) for about, of_model in days.items()}
+    known = {} if known is None or overrides else known
+    rates = {about: _rates(about, of_model, overrides, known) for about, of_model in days.items()}
     saved: dict[Key, float] = {}
     for row in every:
         rate = rates[row.priced][row.day]
@@ -80,14 +92,22 @@ def cache_savings(
 
 
 def _rates(
-    about: _Priced, days: set[int], overrides: tuple[Override, ...]
+    about: _Priced, days: set[int], overrides: tuple[Override, ...], known: KnownRates
 ) -> dict[int, _Saved | None]:
     """By day. A price that is the same on the first and the last day was so in between."""
+
+    def of(day: int) -> _Saved | None:
+        key = json.dumps([*about, day])
+        if key not in known:
+            known[key] = _saved(about, day, overrides)
+        rate = known[key]
+        return None if rate is None else _Saved(*rate)
+
     first, last = min(days), max(days)
-    found = {day: _saved(about, day, overrides) for day in {first, last}}
+    found = {day: of(day) for day in {first, last}}
     for day in days - {first, last}:
         same = found[first] == found[last]
-        found[day] = found[first] if same else _saved(about, day, overrides)
+        found[day] = found[first] if same else of(day)
     return found
 
 
@@ -115,10 +135,3 @@ def _saved(about: _Priced, day: int, overrides: tuple[Override, ...]) -> _Saved 
     if plain is None or read is None or written is None:
         return None
     return _Saved((plain - read) / size, (plain - written) / size)
-
-
-def load_prices() -> None:
-    """Load the price tables, which takes longer than a query: may run beside one."""
-    from genai_prices.data_snapshot import get_snapshot
-
-    get_snapshot()

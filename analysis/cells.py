@@ -173,6 +173,16 @@ def duration(ms: float | None) -> Cell:
     return Cell(f"{minutes // 60:,}h{minutes % 60:02}m")
 
 
+def age(ms: float | None) -> Cell:
+    """Milliseconds in at most four characters: `8s`, `12m`, `3h`, `5d`."""
+    if ms is None:
+        return UNKNOWN
+    for limit_s, unit_s, unit in ((100, 1, "s"), (6000, 60, "m"), (172_800, 3600, "h")):
+        if ms / 1000 < limit_s:
+            return Cell(f"{ms / 1000 / unit_s:.0f}{unit}")
+    return Cell(f"{min(ms / 86_400_000, 9999):.0f}d")
+
+
 def dollars(cost_usd: float | None) -> Cell:
     """`$0.0126`; two digits from ten dollars on."""
     if cost_usd is None:
@@ -205,11 +215,20 @@ def _marked(cost: Cell, estimated: bool) -> Cell:
     return Cell(f"~{cost.text}", "dim") if estimated and cost != UNKNOWN else cost
 
 
+_zone: datetime.tzinfo | None = None  # None: the machine's
+
+
+def show_times_in(zone: datetime.tzinfo | None) -> None:
+    """The zone of the times that people read from now on; None: the machine's."""
+    global _zone
+    _zone = zone
+
+
 def moment(value: datetime.datetime | str | None) -> datetime.datetime | None:
-    """A time, or the RFC 3339 text of one, in the local zone."""
+    """A time, or the RFC 3339 text of one, in the zone that is shown."""
     if isinstance(value, str):
         value = datetime.datetime.fromisoformat(value)
-    return None if value is None else value.astimezone()
+    return None if value is None else value.astimezone(_zone)
 
 
 def clock(value: datetime.datetime | str | None) -> Cell:

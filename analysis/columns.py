@@ -339,6 +339,7 @@ AGENTS = Table(
         ),
         Column("build_id", "build id", 12, "Of its program.", priority=6, max_width=40),
     ),
+    newest="last_seen_at",
     has_session=False,
 )  # fmt: skip
 

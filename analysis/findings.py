@@ -101,6 +101,20 @@ def finding_records(found: Iterable[Finding]) -> list[Record]:
     ]
 
 
+def evidence_records(evidence: Any) -> list[Record]:
+    """The evidence of a row of the view `findings`, as `finding_records` has it."""
+    return [
+        {
+            "kind": each["kind"],
+            "id": each["id"],
+            "note": each["note"],
+            "at": _moment(each["at_ns"]),
+            "pid": each["pid"],
+        }
+        for each in evidence
+    ]
+
+
 def _finding(row: Sequence[Any]) -> Finding:
     values = list(row)
     values[_EVIDENCE] = tuple(Evidence(**each) for each in orjson.loads(values[_EVIDENCE]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from analysis.analyst import Analyst, Pace
 from analysis.runaways import DEFAULT, RunawayLimits
@@ -42,22 +42,33 @@ class LiveAnalyst:
         self._shared = Pace(share=0.02)
         self._nudged = threading.Event()
         self._closing = threading.Event()
+        self._starting = threading.Lock()
+        self._others: frozenset[str] = frozenset()
         self._thread = threading.Thread(target=self._work, name="analyst", daemon=True)
         self.failure: str | None = None
 
     def nudge(self) -> None:
-        """Rows were written."""
-        if self._thread.ident is None and not self._closing.is_set():
-            self._thread.start()
+        """Rows were written. May be called from any thread."""
+        with self._starting:
+            if self._thread.ident is None and not self._closing.is_set():
+                self._thread.start()
         self._nudged.set()
 
-    def close(self) -> None:
-        """Analyse what is left, and end. Returns when it is done."""
+    def close(self, *, but: Collection[str] = ()) -> None:
+        """Analyse what is left, and end. Returns when it is done. `but`: sessions that go on in
+        captures of other processes, which are left to those."""
+        self._others = frozenset(but)
+        self.stop()
+        self._guarded(self._whole, self._finish)
+
+    def stop(self) -> None:
+        """End where it is. What is left stays marked in the store."""
         self._closing.set()
         self._nudged.set()
-        if self._thread.ident is not None:
+        with self._starting:
+            began = self._thread.ident is not None
+        if began:
             self._thread.join()
-        self._guarded(self._whole, self._finish)
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -85,8 +96,9 @@ class LiveAnalyst:
             self._shared.took(max(took_s, _SHARED_EVERY_S * self._shared.share))
 
     def _finish(self) -> None:
-        """Nothing goes on any more."""
-        self._analyst.analyse({**self._analyst.running(), **self._store.stale_sessions()})
+        """Nothing goes on any more here."""
+        left = {**self._analyst.running(), **self._store.stale_sessions()}
+        self._analyst.analyse({one: at for one, at in left.items() if one not in self._others})
         self._analyst.analyse_shared()
 
     def _guarded(self, pace: Pace, step: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import orjson
 
 from analysis.cells import json_text
+from analysis.media_parts import media_of
 
 JsonObject = dict[str, Any]
 PartKind = Literal["text", "thinking", "tool_call", "tool_result", "other"]
@@ -94,6 +95,9 @@ def _block(block: Any) -> Part:
         return Part("text", block)
     if not isinstance(block, dict):
         return Part("other", pretty_json(block))
+    encoded = media_of(block)
+    if encoded is not None:
+        return Part("other", encoded)
     kind = str(block.get("type", ""))
     untyped = None if kind else _untyped(block)
     if untyped is not None:
@@ -181,6 +185,8 @@ def _text(content: Any) -> str:
         return "\n".join(
             each["text"]
             if isinstance(each, dict) and isinstance(each.get("text"), str)
+            else encoded
+            if isinstance(each, dict) and (encoded := media_of(each)) is not None
             else each
             if isinstance(each, str)
             else pretty_json(each)

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from analysis.result import Record, ResultSet, json_value, result_set
-from collector.store_errors import QueryFailed, StoreLocked, StoreMissing
+from collector.store_errors import (
+    CollectorDiffers,
+    CollectorForbidden,
+    CollectorGone,
+    QueryFailed,
+    StoreLocked,
+    StoreMissing,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +31,20 @@ if TYPE_CHECKING:
     from collector.store import Store
 
 _QUERIES = Path(__file__).parent / "queries"
-_ASK_TIMEOUT_S = 20.0
+_ORDERS = {
+    "agents": "last_seen_at, agent, agent_version, executable",
+    "calls": "started_at, call_id",
+    "connections": "first_at, network_event_id",
+    "coverage": "rank, len(hosts) DESC, started_at NULLS FIRST, pid, stack, path",
+    "files": "first_at, file_event_id",
+    "health": "source, counter, cause",
+    "processes": "started_at NULLS FIRST, pid",
+    "requests": "started_at, request_id",
+    "rpc": "started_at, position, message_id",
+    "rpc_calls": "started_at, message_id",
+    "sessions": "started_at, session_id",
+    "tools": "requested_at, call_id, tool_call_id",
+}
 
 
 class _Select(Protocol):
@@ -69,14 +89,57 @@ def open_reader(path: str | os.PathLike[str]) -> Iterator[Reader]:
     place = Path(os.path.abspath(path))
     if not place.exists():
         raise StoreMissing(place)
-    owned, owner = is_owned(place)
-    if not owned:
-        with _file_reader(place) as reader:
+    with ExitStack() as opened:
+        for last in (False, False, True):
+            owned, owner = is_owned(place)
+            if not owned:
+                reader = opened.enter_context(_file_reader(place))
+                break
+            if owner is None or owner.socket is None:
+                raise locked(place, owner, writing=False)
+            try:
+                reader = opened.enter_context(open_service(owner.socket))
+                break
+            except CollectorGone as error:
+                if last:
+                    raise locked(place, owner, writing=False) from error
+        try:
             yield reader
-        return
-    if owner is None or owner.socket is None:
-        raise locked(place, owner, writing=False)
-    yield _service_reader(place, owner.pid, owner.socket)
+        except CollectorGone as error:
+            raise locked(place, is_owned(place)[1], writing=False) from error
+
+
+@contextmanager
+def open_service(socket: str) -> Iterator[Reader]:
+    """Ask the collector that listens on `socket`; its store's file need not be in reach.
+
+    Raises `CollectorGone` when none answers, also later; `CollectorForbidden`, or
+    `CollectorDiffers` when its store's tables are of another version.
+    """
+    from collector.migrations import known_version
+    from collector.query_client import QueryClient
+
+    try:
+        client = QueryClient(socket)
+    except PermissionError as error:
+        raise CollectorForbidden(socket) from error
+    except OSError as error:
+        raise CollectorGone(socket) from error
+    with client:
+
+        def select(sql: str, parameters: Parameters) -> pa.Table:
+            try:
+                return client.ask(sql, parameters)
+            except ConnectionError as error:
+                raise CollectorGone(socket) from error
+
+        try:
+            answering = client.about()
+        except ConnectionError as error:
+            raise CollectorGone(socket) from error
+        if answering.schema != known_version():
+            raise CollectorDiffers(answering.pid, answering.schema, known_version())
+        yield Reader(answering.store, f"collector pid {answering.pid}", select)
 
 
 @contextmanager
@@ -97,20 +160,6 @@ def _file_reader(path: Path) -> Iterator[Reader]:
         yield Reader(path, "file", select)
     finally:
         connection.close()
-
-
-def _service_reader(path: Path, pid: int, socket: str) -> Reader:
-    from collector.ownership import is_owned, locked
-    from collector.query_service import ask
-
-    def select(sql: str, parameters: Parameters) -> pa.Table:
-        try:
-            return ask(socket, sql, parameters, _ASK_TIMEOUT_S)
-        except ConnectionError as error:
-            raise locked(path, is_owned(path)[1], writing=False) from error
-
-    select("SELECT 1", None)
-    return Reader(path, f"collector pid {pid}", select)
 
 
 def sql(reader: Reader, text: str) -> ResultSet:
@@ -176,17 +225,17 @@ def sessions(reader: Reader, since_ns: int | None = None, session: str | None = 
 
 def agents(reader: Reader, since_ns: int | None = None) -> ResultSet:
     """Agents seen at or after `since_ns`, the latest last, as in the view `agents`."""
-    return reader.rows(query("agents"), {"since_ns": since_ns})
+    return reader.rows(_in_order("agents"), {"since_ns": since_ns})
 
 
 def health(reader: Reader) -> ResultSet:
     """What was captured and what was lost, over all captures, as in the view `health`."""
-    return reader.rows(query("health"))
+    return reader.rows(_in_order("health"))
 
 
 def coverage(reader: Reader) -> ResultSet:
     """Each process's TLS stacks, those that are not seen first, as in the view `coverage`."""
-    return reader.rows(query("coverage"))
+    return reader.rows(_in_order("coverage"))
 
 
 def session_named(reader: Reader, beginning: str) -> str:
@@ -218,7 +267,10 @@ def timeline(reader: Reader, session_id: str, kinds: Sequence[str] | None = None
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a call. `side` is `input` or `output`; `body` is None without content."""
+    """One message of a call. `side` is `input` or `output`; `body` is None without content.
+
+    `node`: equal in two lists that are equal up to here.
+    """
 
     position: int
     side: str
@@ -227,17 +279,32 @@ class Message:
     size_bytes: int | None
     content_hash: str
     body: Any
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAnswer:
+    """What a running call has said so far: messages in the provider's shape, cut where the answer
+    has come to. `output_tokens` is estimated; `updated_at`: RFC 3339, when the last of it came."""
+
+    messages: tuple[Any, ...]
+    output_tokens: int | None
+    updated_at: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallDetail:
-    """One call with everything that belongs to it. `chunk_ms` counts from the call's start."""
+    """One call with everything that belongs to it. `chunk_ms` counts from the call's start.
+
+    `running`: of a call whose answer comes just now.
+    """
 
     call: Record
     messages: tuple[Message, ...]
     tool_schemas: tuple[Any, ...]
     tool_calls: ResultSet
     chunk_ms: tuple[float, ...]
+    running: RunningAnswer | None = None
 
 
 def call_detail(reader: Reader, call_id: str) -> CallDetail:
@@ -246,9 +313,7 @@ def call_detail(reader: Reader, call_id: str) -> CallDetail:
     `QueryFailed` when there is no such call.
     """
     about = {"call_id": call_id}
-    found = reader.rows(query("call"), about).records()
-    if not found:
-        raise QueryFailed(f"no call {call_id}", hint="`underglass calls` lists the calls")
+    call = _call(reader, call_id)
     ((begun_ns, until_ns),) = reader.rows(query("call_span"), about).rows
     span = {"begun_ns": begun_ns, "until_ns": until_ns}
     messages = reader.rows(query("call_messages"), about | span)
@@ -256,15 +321,51 @@ def call_detail(reader: Reader, call_id: str) -> CallDetail:
     schemas = reader.rows(query("call_tool_schemas"), about)
     chunks = reader.rows(query("call_chunks"), about)
     return CallDetail(
-        call=found[0],
+        call=call,
         messages=tuple(
-            Message(position, side, *_content(contents.get(key), key))
-            for position, side, key in messages
+            _message(position, side, contents.get(key), key, node)
+            for position, side, key, node in messages
         ),
         tool_schemas=tuple(json_value(body, "JSON") for body in schemas.column("body")),
         tool_calls=reader.rows(query("call_tools"), about),
         chunk_ms=tuple(chunks.rows[0][0]) if chunks.rows else (),
+        running=_running(reader, call_id) if call["status"] == "running" else None,
     )
+
+
+def call_now(reader: Reader, call_id: str) -> tuple[Record, RunningAnswer | None]:
+    """The call's facts, and what it has said so far: what changes while it runs."""
+    return _call(reader, call_id), _running(reader, call_id)
+
+
+def _call(reader: Reader, call_id: str) -> Record:
+    found = reader.rows(query("call"), {"call_id": call_id}).records()
+    if not found:
+        raise QueryFailed(f"no call {call_id}", hint="`underglass calls` lists the calls")
+    return found[0]
+
+
+def _running(reader: Reader, call_id: str) -> RunningAnswer | None:
+    for row in reader.rows(query("call_running"), {"call_id": call_id}).records():
+        return RunningAnswer(tuple(row["body"] or ()), row["output_tokens"], row["updated_at"])
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Calls of the same session: those before and after one, and the latest before it whose
+    whole message list its own goes on from. None: there is none."""
+
+    previous: str | None
+    following: str | None
+    continues: str | None
+
+
+def call_neighbours(reader: Reader, detail: CallDetail) -> Neighbours:
+    """What stands beside a call in its session."""
+    nodes = [message.node for message in detail.messages if message.side == "input"]
+    about = {"call_id": detail.call["call_id"], "nodes": nodes}
+    return Neighbours(*reader.rows(query("call_neighbours"), about).rows[0])
 
 
 def contents_of(
@@ -276,9 +377,9 @@ def contents_of(
     return {row[0]: tuple(row[1:]) for row in reader.rows(query("contents"), asked)}
 
 
-def _content(found: Any, key: str) -> tuple[Any, ...]:
+def _message(position: int, side: str, found: Any, key: str, node: str) -> Message:
     kind, role, size_bytes, body = found or (None, None, None, None)
-    return kind, role, size_bytes, key, json_value(body, "JSON")
+    return Message(position, side, kind, role, size_bytes, key, json_value(body, "JSON"), node)
 
 
 @cache
@@ -288,22 +389,30 @@ def query(name: str) -> str:
 
 
 def _listed(reader: Reader, name: str, since_ns: int | None, session: str | None) -> ResultSet:
-    return reader.rows(query(name), {"since_ns": since_ns, "session": session})
+    return reader.rows(_in_order(name), {"since_ns": since_ns, "session": session})
+
+
+def _in_order(name: str) -> str:
+    return f"{query(name)} ORDER BY {_ORDERS[name]}"
 
 
 __all__ = [
     "CallDetail",
     "Message",
+    "Neighbours",
     "Reader",
+    "RunningAnswer",
     "StoreLocked",
     "agents",
     "call_detail",
+    "call_neighbours",
     "calls",
     "connections",
     "coverage",
     "files",
     "health",
     "open_reader",
+    "open_service",
     "processes",
     "query",
     "requests",

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.reading import Reader, query
+from analysis.result import ResultSet
 
 if TYPE_CHECKING:
+    from analysis.cache_savings import KnownRates
     from collector.pricing import Override
 
 By = Literal["model", "session", "agent", "day"]
@@ -92,39 +94,74 @@ def spend(
     since_ns: int | None = None,
     session: str | None = None,
     *,
+    where: str = "",
+    most: int | None = None,
     overrides: tuple[Override, ...] = (),
+    known_rates: KnownRates | None = None,
 ) -> SpendReport:
     """Calls that started at or after `since_ns`, of one session or all. Days are UTC's.
 
-    `overrides` are the user's own prices, for what caches saved. Raises `QueryFailed`.
+    `where`: a filter on calls (`analysis.where`); what findings say was wasted is then left out,
+    as it is not by call. At most `most` rows, else MOST_ROWS. `overrides` are the user's own
+    prices, for what caches saved; `known_rates` are remembered from before. Raises `QueryFailed`,
+    BadFilter.
     """
-    about: dict[str, Any] = {"since_ns": since_ns, "session": session}
-    found = reader.rows(query("spend"), {**about, "by": by, "most": MOST_ROWS})
+    calls = _Calls.chosen(reader, since_ns, session, where)
+    found = calls.rows("spend", by=by, most=MOST_ROWS if most is None else most)
     whole, *records = [dict(zip(found.columns, row, strict=True)) for row in found]
-    saved = _savings(reader, by, about, whole, records, overrides)
+    saved = _savings(calls, by, whole, records, overrides, known_rates)
     return SpendReport(
         by=by,
         total=_spent(whole, sum(saved.values()) if saved else None),
         rows=tuple(
             _spent(
-                {**record, "key": _day(record["key"])} if by == "day" else record,
+                {**record, "key": day_named(record["key"])} if by == "day" else record,
                 saved.get((record["key"], record["label"])),
             )
             for record in records
         ),
         left_out=whole["groups"] - len(records),
-        waste=_waste(reader, about, whole),
-        burn=_burn(reader, about, whole),
+        waste=_waste(calls, whole),
+        burn=_burn(calls, whole),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The calls that are summed up. `where` is SQL, `filtered` whether it leaves any out."""
+
+    reader: Reader
+    about: Mapping[str, Any]
+    where: str
+    given: Mapping[str, Any]
+    filtered: bool
+
+    @classmethod
+    def chosen(
+        cls, reader: Reader, since_ns: int | None, session: str | None, where: str
+    ) -> _Calls:
+        about = {"since_ns": since_ns, "session": session}
+        if not where.strip():
+            return cls(reader, about, "TRUE", {}, False)
+        from analysis.columns import CALLS
+        from analysis.listed import Narrowed, chosen_sql
+
+        rows, given = chosen_sql(reader, CALLS, Narrowed(since_ns, session, where))
+        return cls(reader, about, f"call_id IN (SELECT call_id {rows})", given, True)
+
+    def rows(self, name: str, **parameters: Any) -> ResultSet:
+        """The answer of a query that holds `{where}`."""
+        asked = {**self.given, **self.about, **parameters}
+        return self.reader.rows(query(name).replace("{where}", self.where), asked)
+
+
 def _savings(
-    reader: Reader,
+    calls: _Calls,
     by: By,
-    about: Mapping[str, Any],
     whole: Mapping[str, Any],
     records: list[dict[str, Any]],
     overrides: tuple[Override, ...],
+    known_rates: KnownRates | None,
 ) -> dict[tuple[str | None, str | None], float]:
     """By key and label; 0 where calls say that no cache was used."""
     saved = {
@@ -136,8 +173,8 @@ def _savings(
         from analysis.cache_savings import cache_savings
 
         keys = [record["key"] for record in records] if by == "session" else []
-        rows = reader.rows(query("spend_cache"), {**about, "by": by, "keys": keys})
-        saved.update(cache_savings(rows, overrides))
+        rows = calls.rows("spend_cache", by=by, keys=keys)
+        saved.update(cache_savings(rows, overrides, known_rates))
     return saved
 
 
@@ -145,25 +182,27 @@ def _spent(record: Mapping[str, Any], saved: float | None) -> Spent:
     return Spent(
         **{name: record[name] for name in Spent.__slots__ if name in record},
         cache_savings_usd=saved,
-        first_at=_moment(record["first_ns"]),
-        last_at=_moment(record["last_ns"]),
+        first_at=moment(record["first_ns"]),
+        last_at=moment(record["last_ns"]),
     )
 
 
-def _waste(reader: Reader, about: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[Waste, ...]:
+def _waste(calls: _Calls, whole: Mapping[str, Any]) -> tuple[Waste, ...]:
     """Dearest first."""
     causes = [
         Waste(cause, *(whole[f"{cause}_{part}"] for part in ("count", "tokens", "usd")))
         for cause in ("failed", "cut", "retried")
         if whole[f"{cause}_count"]
     ]
-    causes += [Waste(*row) for row in reader.rows(query("spend_waste"), about)]
+    if not calls.filtered:
+        found = calls.reader.rows(query("spend_waste"), dict(calls.about))
+        causes += [Waste(*row) for row in found]
     return tuple(sorted(causes, key=lambda one: (-(one.cost_usd or 0), -(one.tokens or 0))))
 
 
-def _burn(reader: Reader, about: Mapping[str, Any], whole: Mapping[str, Any]) -> Burn:
+def _burn(calls: _Calls, whole: Mapping[str, Any]) -> Burn:
     window_ns = BURN_WINDOW_MINUTES * 60 * _NS
-    (recent,) = reader.rows(query("spend_recent"), {**about, "window_ns": window_ns})
+    (recent,) = calls.rows("spend_recent", window_ns=window_ns)
     cost, first_ns, _ = recent
     last_ns = whole["last_ns"]
     return Burn(
@@ -179,10 +218,11 @@ def _rate(cost: float | None, first_ns: int | None, last_ns: int | None) -> floa
     return cost / ((last_ns - first_ns) / (3600 * _NS))
 
 
-def _day(days: str) -> str:
+def day_named(days: str) -> str:
     """Days since the epoch as `2025-01-31`."""
     return str((_EPOCH + datetime.timedelta(days=int(days))).date())
 
 
-def _moment(time_ns: int | None) -> datetime.datetime | None:
+def moment(time_ns: int | None) -> datetime.datetime | None:
+    """Nanoseconds since the epoch as a time in UTC."""
     return None if time_ns is None else _EPOCH + datetime.timedelta(microseconds=time_ns // 1000)

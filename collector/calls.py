@@ -37,6 +37,7 @@ from collector.request_headers import (
 )
 from collector.retries import Retries
 from collector.rows import Batch, CallRow
+from collector.running_answers import Heard, RunningAnswers
 from collector.session_origins import Opening, user_texts
 from collector.sessions import Sessions
 from collector.socket_calls import SocketCalls
@@ -63,6 +64,7 @@ class _Call:
     response_content: ContentDecoder | None = None
     row: CallRow | None = None
     first_token_shown: bool = False
+    heard_ns: int = 0  # when the last of its answer came
 
 
 class CallTracker:
@@ -78,6 +80,7 @@ class CallTracker:
         overrides: tuple[pricing.Override, ...] = (),
         undecoded: Callable[[str, int], None],
         sightings: ContentSightings | None = None,
+        running_answers: RunningAnswers | None = None,
     ) -> None:
         self.batch = Batch()
         self._info = info
@@ -87,6 +90,7 @@ class CallTracker:
         self._overrides = overrides
         self._undecoded = undecoded
         self._sightings = sightings
+        self._running_answers = running_answers if content else None
         self._sessions = Sessions()
         self._conversations = Conversations(redact, content=content)
         self._running: dict[str, tuple[Exchange, _Call]] = {}
@@ -105,6 +109,15 @@ class CallTracker:
                     self._calls[call_id] = self._filled(exchange, call.row, response)
         batch, self.batch = self.batch, Batch()
         batch.calls = list(self._calls.values())
+        if self._running_answers is not None:
+            heard = (
+                Heard(call_id, call.heard_ns, call.decoder)
+                for call_id, (_, call) in self._running.items()
+                if call.decoder is not None
+            )
+            batch.running_answers = self._running_answers.take(
+                heard, self._info.wall_ns, urgent=self.answered
+            )
         batch.tool_calls = self._tools.take()
         self._calls = {}
         return batch
@@ -175,6 +188,7 @@ class CallTracker:
         """Body bytes go to the decoder as they come."""
         call: _Call | None = exchange.state
         if call is not None and call.decoder is not None and call.response_content is not None:
+            call.heard_ns = ktime_ns
             feed = call.decoder.feed
             call.response_content.feed_to(lambda plain: feed(plain, ktime_ns), data)
 
@@ -215,14 +229,7 @@ class CallTracker:
         """The first row of a call: status `running`."""
         key, head, request = exchange.connection, exchange.request, call.request
         assert call.api is not None
-        number = exchange.number if exchange.turn is None else f"{exchange.number}.{exchange.turn}"
-        call_id = (
-            "c"
-            + digest(
-                f"{self._info.boot_id}:{key.tgid}:{key.start_ns}:{key.handle}:{key.epoch}:"
-                f"{number}".encode()
-            )[:16]
-        )
+        call_id = call_id_of(self._info, exchange)
         started_ns = self._info.wall_ns(head.ktime_ns)
         identity = identify(head.headers, request.params, request)
         comm = self._processes.comm(key.tgid)
@@ -368,6 +375,8 @@ class CallTracker:
         if row is None:
             return
         self._running.pop(row.call_id, None)
+        if self._running_answers is not None:
+            self._running_answers.ended(row.call_id, self._info.wall_ns(ktime_ns))
         content, end = call.response_content, exchange.response_end
         response = LlmResponse()
         usage_source: str | None = None
@@ -464,6 +473,14 @@ class CallTracker:
             )
             opening = Opening((), call.messages.system, row.tool_set)
             self._sessions.origins.answered(row.session_id, process_key, response.output, opening)
+
+
+def call_id_of(info: CaptureInfo, exchange: Exchange) -> str:
+    """The id of the call that an exchange is, or would be."""
+    key = exchange.connection
+    number = exchange.number if exchange.turn is None else f"{exchange.number}.{exchange.turn}"
+    name = f"{info.boot_id}:{key.tgid}:{key.start_ns}:{key.handle}:{key.epoch}:{number}"
+    return "c" + digest(name.encode())[:16]
 
 
 def _first(headers: Headers, *names: str) -> str | None:

@@ -46,7 +46,10 @@ class LiveCapture:
         write: Write,
         recording: RecordingWriter | None = None,
         raw: RawData | None = None,
+        told: Callable[[ProbeState], None] | None = None,
     ) -> None:
+        """`told` is called with what the probe process says of itself."""
+        self._told = told
         self._probe = probe
         self._redactor = redactor
         self._pipeline = pipeline
@@ -71,14 +74,14 @@ class LiveCapture:
                     "the probe process ended before it was ready", hint="run `underglass doctor`"
                 )
             for frame in self._splitter.feed(data):
-                self._take(frame)
-                if frame[4] == frames.PROBE_STATE:
-                    event = frames.decode(frame)
-                    state = event if isinstance(event, ProbeState) else None
+                event = self._take(frame)
+                if event is not None and event.state in ("ready", "failed"):
+                    state = event
         if state.state == "failed":
             raise CaptureFailed(state.message, hint=state.hint)
 
-    def _take(self, frame: bytes) -> None:
+    def _take(self, frame: bytes) -> ProbeState | None:
+        """Hand a frame on; what the probe process says in it of itself."""
         frame = self._redactor.frame(frame)
         if self._recording is not None:
             self._record(lambda recording: recording.add(frame))
@@ -86,6 +89,14 @@ class LiveCapture:
             self._raw.add(frame)
         if self._pipeline is not None:
             self._pipeline.feed(frame)
+        if frame[4] != frames.PROBE_STATE:
+            return None
+        event = frames.decode(frame)
+        if not isinstance(event, ProbeState):
+            return None
+        if self._told is not None:
+            self._told(event)
+        return event
 
     def _record(self, step: Callable[[RecordingWriter], None]) -> None:
         """A disk that fills up ends the recording, not the capture, and never the agent's run."""
@@ -116,11 +127,9 @@ class LiveCapture:
             if not data:
                 self.ended = True
             for frame in self._splitter.feed(data):
-                self._take(frame)
-                if frame[4] == frames.PROBE_STATE:
-                    event = frames.decode(frame)
-                    if isinstance(event, ProbeState) and event.state == "detached":
-                        self.probe_died = False
+                event = self._take(frame)
+                if event is not None and event.state == "detached":
+                    self.probe_died = False
         every_s = URGENT_FLUSH_EVERY_S if self._is_urgent else FLUSH_EVERY_S
         if time.monotonic() - self._flushed_at >= every_s:
             self.flush()

@@ -27,6 +27,7 @@ _BEFORE = (
     "SET wal_autocheckpoint = '4MB'",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
+    "SET late_materialization_max_rows = 100000",  # sorts first, then reads the rows that are left
     "SET temp_directory = ''",  # nothing captured is spilled to files of its own
 )
 _AFTER = (

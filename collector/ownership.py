@@ -13,11 +13,13 @@ import json
 import os
 import shlex
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from collector.store_errors import StoreLocked, StoreUnreadable
+from collector.url_secrets import without_secrets
 
 _PATIENCE_S = 0.4  # readers hold the lock for microseconds while they look
 _PAUSE_S = 0.02
@@ -25,12 +27,18 @@ _PAUSE_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The collector that has the store open. `socket` answers queries, when there is one."""
+    """The collector that has the store open. `socket` answers queries, when there is one.
+
+    One that is `joinable` takes the rows of other captures at `join`, or soon does when that is
+    None; or it is about to end.
+    """
 
     pid: int
     command: str
     since: str  # RFC 3339, UTC
     socket: str | None = None
+    join: str | None = None
+    joinable: bool = False
 
     def __str__(self) -> str:
         return f"pid {self.pid} (`{self.command}`, since {self.since})"
@@ -48,14 +56,16 @@ def locked(store_path: Path, owner: Owner | None, *, writing: bool) -> StoreLock
         pid=owner.pid if owner else None,
         owner=str(owner) if owner else "another process",
         writing=writing,
+        soon=owner is not None and owner.joinable,
     )
 
 
 class Ownership:
     """The held lock. `StoreLocked` when another collector has it."""
 
-    def __init__(self, store_path: Path) -> None:
+    def __init__(self, store_path: Path, *, joinable: bool = False) -> None:
         path = lock_path(store_path)
+        self._announcing = threading.Lock()
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
@@ -63,7 +73,8 @@ class Ownership:
         try:
             self._acquire(store_path)
             os.fchmod(self._fd, 0o600)
-            self._publish(Owner(os.getpid(), shlex.join(sys.orig_argv), _now()))
+            command = shlex.join(without_secrets(word) for word in sys.orig_argv)
+            self._publish(Owner(os.getpid(), command, _now(), joinable=joinable))
         except BaseException:
             os.close(self._fd)
             raise
@@ -87,7 +98,18 @@ class Ownership:
 
     def announce_socket(self, socket: str | None) -> None:
         """Tell readers where queries are answered; None when they no longer are."""
-        self._publish(replace(self.owner, socket=socket))
+        with self._announcing:
+            self._publish(replace(self.owner, socket=socket))
+
+    def announce_join(self, join: str | None) -> None:
+        """Tell other captures where rows are taken; None when they no longer are."""
+        with self._announcing:
+            self._publish(replace(self.owner, join=join))
+
+    def announce_alone(self) -> None:
+        """Tell other captures that none can join."""
+        with self._announcing:
+            self._publish(replace(self.owner, joinable=False))
 
     @property
     def released(self) -> bool:
@@ -121,7 +143,8 @@ def _read(fd: int) -> Owner | None:
     """The owner as written; None while it is being written."""
     try:
         said = json.loads(os.pread(fd, 65536, 0))
-        return Owner(int(said["pid"]), str(said["command"]), str(said["since"]), said["socket"])
+        owner = Owner(int(said["pid"]), str(said["command"]), str(said["since"]), said["socket"])
+        return replace(owner, join=said.get("join"), joinable=said.get("joinable") is True)
     except (ValueError, KeyError, TypeError, OSError):
         return None
 

@@ -34,6 +34,7 @@ from collector.provider_requests import ProviderRequests
 from collector.redaction import HeaderRedactor, TextRedactor, without_secrets
 from collector.rows import Batch, CaptureRow, HealthRow
 from collector.rpc_http import RpcHttp
+from collector.running_answers import RunningAnswers
 from collector.streams import StreamAssembler
 from probes import frames
 from probes.events import (
@@ -64,7 +65,9 @@ from probes.events import (
 
 class Pipeline:
     """All stages of one capture. `header_value` masks headers that frames hold compressed;
-    without the `fingerprinter` that made those in frames, no content of files is recognised."""
+    without the `fingerprinter` that made those in frames, no content of files is recognised.
+    `redact_growing` masks what running calls have said, which is told while they run; without it
+    it is not."""
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class Pipeline:
         ignore: Callable[[ConnectionKey], None] | None = None,
         header_value: HeaderRedactor = without_secrets,
         fingerprinter: Fingerprinter | None = None,
+        redact_growing: TextRedactor | None = None,
     ) -> None:
         self._info = info
         self._streams = StreamAssembler()
@@ -105,6 +109,7 @@ class Pipeline:
             overrides=overrides,
             undecoded=self._http.undecoded,
             sightings=sightings,
+            running_answers=RunningAnswers(redact_growing) if redact_growing else None,
         )
         self._requests = ProviderRequests(info, self._processes, redact, content=content)
         self._rpc = RpcHttp(
@@ -285,6 +290,8 @@ class Pipeline:
     def _probe_state(self, event: ProbeState) -> None:
         if event.attached:
             self._own["probe", "attached_probes", ""] = event.attached
+        if event.left_out is not None:
+            self._processes.give_away(event.left_out[1])
 
     def _unknown(self, event: UnknownFrame) -> None:
         self._count("probe", "unknown_frames", str(event.kind))

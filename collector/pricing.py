@@ -125,6 +125,17 @@ def billed_model(
     return requested if _model_info(requested, provider, host) is not None else answered
 
 
+def context_window(
+    answered: str | None, requested: str | None, provider: str, host: str | None
+) -> int | None:
+    """How many tokens the model takes at most, as the price tables say; None: they do not."""
+    for model in (answered, requested):
+        found = None if model is None else _model_info(model, provider, host)
+        if found is not None and found.info.context_window:
+            return int(found.info.context_window)
+    return None
+
+
 def price(
     usage: Usage | None,
     model: str | None,

@@ -7,6 +7,7 @@ then became. A process works for the session of its nearest ancestor that talks 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from collector.capture_info import CaptureInfo
@@ -231,6 +232,18 @@ class ProcessTable:
         parent = self._living.get(process.row.ppid or 0)
         if parent is not None and event.pid in parent.children:
             parent.children.remove(event.pid)
+
+    def give_away(self, pids: Iterable[int]) -> None:
+        """Another capture watches these processes: rows of this one would replace its rows."""
+        for pid in pids:
+            process = self._living.pop(pid, None)
+            if process is None:
+                continue
+            for key in (process.base_key, *(key for _, key in process.began)):
+                self._changed.pop(key, None)
+            parent = self._living.get(process.row.ppid or 0)
+            if parent is not None and pid in parent.children:
+                parent.children.remove(pid)
 
     def is_gone(self, process_key: str) -> bool:
         """Is the process that `key` names known no more?"""

@@ -372,6 +372,16 @@ class Redactor:
             return text
         return self._overwrite(raw, spans).decode("utf-8", "surrogatepass")
 
+    def redact_growing(self, text: str) -> str:
+        """The same for text that goes on: what may become a key at its end is masked, too."""
+        raw = text.encode("utf-8", "surrogatepass")
+        if not shapes.may_hold_key(raw):
+            return text
+        spans, _ = shapes.in_body(raw)
+        if not spans:
+            return text
+        return self._overwrite(raw, spans, cut_at=len(raw)).decode("utf-8", "surrogatepass")
+
 
 def _position(frame: bytes) -> int:
     return int.from_bytes(frame[40:48], "little")

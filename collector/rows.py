@@ -379,6 +379,16 @@ class ContentSightingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningAnswerRow:
+    """What a running call has said so far; without `body`, its call has ended."""
+
+    call_id: str
+    body: str | None  # JSON: the output so far as in `MessageNodeRow`s, a list
+    output_tokens: int | None  # estimated
+    updated_ns: int  # when the last of it came
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureRow:
     """One run of a collector."""
 
@@ -417,6 +427,7 @@ class Batch:
     rpc_messages: list[RpcMessageRow] = field(default_factory=list)
     health: list[HealthRow] = field(default_factory=list)
     coverage: list[CoverageRow] = field(default_factory=list)
+    running_answers: list[RunningAnswerRow] = field(default_factory=list)
 
     @property
     def size(self) -> int:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
+import pyarrow as pa
 
+from collector.changed_rows import ChangedRows
 from collector.database import attach, create_private, first_line, run, wal_path
 from collector.migrations import check_version, migrate
 from collector.ownership import Ownership
@@ -25,41 +26,45 @@ from collector.rows import Batch
 from collector.store_errors import StoreError, StoreUnreadable, StoreWriteFailed
 from collector.tables import TABLES, Table
 
-_KNOWN_KEYS = 1 << 17
-_KNOWN_ROWS = 1 << 11
+_TABLES = {table.name: table for table in TABLES}
 _T = TypeVar("_T")
 
 
 class Store:
-    """A store opened for writing. `write`, `cursor` and `close` may be called from any thread."""
+    """A store opened for writing. `write`, `merge`, `cursor` and `close` may be called from any
+    thread."""
 
     def __init__(self, path: Path, ownership: Ownership, *, content: bool) -> None:
         self.path = path
         self._ownership = ownership
         self._content = content
-        self._known = {table.name: _Known(table) for table in TABLES}
+        self._changed = ChangedRows(content=content)
         self._lock = threading.Lock()
         connection = self._connect()
         self._connection: duckdb.DuckDBPyConnection | None = connection
         self._writes = 0
-        self._touched = _TouchedSessions()
         self._stale: dict[str, int] = {}
         self._read_stale(connection)
+        if run(connection, "SELECT 1 FROM running_answer LIMIT 1"):  # a collector was killed
+            run(connection, "DELETE FROM running_answer")
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, content: bool = True) -> Store:
+    def open(
+        cls, path: str | os.PathLike[str], *, content: bool = True, joinable: bool = False
+    ) -> Store:
         """Open or create the store at `path`, and own it until `close`.
 
         Without `content`, bodies, tool arguments, result previews, request parameters and error
-        messages are stored as NULL. Raises `StoreLocked`, `NotAStore`, `StoreTooNew` or
-        `StoreUnreadable`; each leaves the file as it was.
+        messages are stored as NULL. `joinable`: other captures may hand their rows over, at a
+        socket that will be announced (`collector.join_service`). Raises `StoreLocked`, `NotAStore`,
+        `StoreTooNew` or `StoreUnreadable`; each leaves the file as it was.
         """
         place = Path(os.path.abspath(path))
         try:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnreadable(place, error.strerror or str(error)) from error
-        ownership = Ownership(place)
+        ownership = Ownership(place, joinable=joinable)
         try:
             return cls(place, ownership, content=content)
         except BaseException:
@@ -74,17 +79,39 @@ class Store:
     def write(self, batch: Batch) -> None:
         """Store the batch in one transaction. `StoreWriteFailed` when it cannot; none is kept."""
         with self._lock:
-            fresh = [(table, self._fresh(table, batch)) for table in TABLES]
-            sessions = self._touched.by(batch)
-            changed = [(table, keyed) for table, keyed in fresh if keyed]
-            if changed:
-                with self._transaction() as connection:
-                    self._insert(connection, changed)
-                    _mark_stale(connection, [one for one in sessions if one not in self._stale])
-            for table, keyed in changed:
-                self._known[table.name].add(keyed)
-            self._writes += 1
-            self._stale.update(dict.fromkeys(sessions, self._writes))
+            change = self._changed.of(batch)
+            self._merge(change.tables, change.sessions)
+            self._changed.stored(change)
+
+    def merge(self, tables: Mapping[str, pa.Table], sessions: Collection[str]) -> None:
+        """Store rows as `collector.changed_rows` makes them, which belong to `sessions`, in one
+        transaction. Raises as `write` does; `ValueError` when a table is not one of the store."""
+        with self._lock:
+            self._merge(
+                {name: self._storable(name, rows) for name, rows in tables.items()}, sessions
+            )
+
+    def _storable(self, name: str, rows: pa.Table) -> pa.Table:
+        """The rows, without content when none is kept here."""
+        table = _TABLES.get(name)
+        if table is None or not rows.schema.equals(table.schema):
+            raise ValueError(f"rows of {name} are not as this version has them")
+        if not self._content:
+            for column in table.content_columns:
+                place = rows.schema.get_field_index(column)
+                empty = pa.nulls(len(rows), rows.schema.field(place).type)
+                rows = rows.set_column(place, rows.schema.field(place), empty)
+        return rows
+
+    def _merge(self, tables: Mapping[str, pa.Table], sessions: Collection[str]) -> None:
+        if tables:
+            with self._transaction() as connection:
+                for name, table in _TABLES.items():
+                    if name in tables:
+                        _insert(connection, table, tables[name])
+                _mark_stale(connection, [one for one in sessions if one not in self._stale])
+        self._writes += 1
+        self._stale.update(dict.fromkeys(sessions, self._writes))
 
     def stale_sessions(self) -> dict[str, int]:
         """Sessions of which rows were written since `derive` named them; each with a number that
@@ -143,7 +170,7 @@ class Store:
                     result = change(connection)
                 self._read_stale(connection)
             finally:
-                self._known = {table.name: _Known(table) for table in TABLES}
+                self._changed.forget()
             return result
 
     @contextmanager
@@ -203,30 +230,6 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _fresh(self, table: Table, batch: Batch) -> dict[Hashable, Any]:
-        """The batch's rows that the table does not hold yet, by key."""
-        keyed = table.rows_of(batch)
-        known = self._known[table.name]
-        if table.write_once:
-            return {key: row for key, row in keyed.items() if key not in known}
-        return {key: row for key, row in keyed.items() if known.get(key) != row}
-
-    def _insert(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        changed: list[tuple[Table, dict[Hashable, Any]]],
-    ) -> None:
-        for table, keyed in changed:
-            source = f"incoming_{table.name}"
-            connection.register(source, table.arrow(keyed.values(), content=self._content))
-            try:
-                run(connection, table.merge_sql(source))
-            finally:
-                try:
-                    connection.unregister(source)
-                except duckdb.Error:
-                    pass  # the connection is lost; `_recover` opens another
-
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
             if self._ownership.released:
@@ -268,54 +271,13 @@ def _mark_stale(connection: duckdb.DuckDBPyConnection, session_ids: list[str]) -
         run(connection, "INSERT INTO stale_session SELECT unnest(?::TEXT[])", session_ids)
 
 
-class _TouchedSessions:
-    """Which sessions the rows of a batch belong to; what processes did, to those of the latest
-    processes."""
-
-    def __init__(self) -> None:
-        self._of_process: dict[str, str] = {}
-
-    def by(self, batch: Batch) -> set[str]:
-        """Their ids."""
-        named: tuple[Any, ...] = (*batch.sessions, *batch.calls, *batch.tool_calls)
-        sessions = {row.session_id for row in named}
-        for process in batch.processes:
-            if process.session_id is not None:
-                sessions.add(process.session_id)
-                self._of_process[process.process_key] = process.session_id
-        actions: tuple[Any, ...] = (
-            *(batch.file_events, batch.network_events),
-            *(batch.privilege_changes, batch.content_sightings),
-        )
-        for row in chain.from_iterable(actions):
-            session_id = self._of_process.get(row.process_key)
-            if session_id is not None:
-                sessions.add(session_id)
-        for process_key in list(
-            islice(self._of_process, max(0, len(self._of_process) - _KNOWN_KEYS))
-        ):
-            del self._of_process[process_key]
-        return sessions
-
-
-class _Known:
-    """What was stored most recently, so that a row sent again costs one lookup.
-
-    Keeps the row itself where a later one may differ, else only its key.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self._keep_rows = not table.write_once
-        self._limit = _KNOWN_ROWS if self._keep_rows else _KNOWN_KEYS
-        self._rows: dict[Hashable, Any] = {}
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._rows
-
-    def get(self, key: Hashable) -> Any:
-        return self._rows.get(key)
-
-    def add(self, keyed: dict[Hashable, Any]) -> None:
-        self._rows.update(keyed if self._keep_rows else dict.fromkeys(keyed))
-        for key in list(islice(self._rows, max(0, len(self._rows) - self._limit))):
-            del self._rows[key]
+def _insert(connection: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> None:
+    source = f"incoming_{table.name}"
+    connection.register(source, rows)
+    try:
+        run(connection, table.merge_sql(source))
+    finally:
+        try:
+            connection.unregister(source)
+        except duckdb.Error:
+            pass  # the connection is lost; `_recover` opens another

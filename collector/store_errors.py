@@ -6,6 +6,7 @@ In: the path and the cause. Out: raised by `collector.store`, `collector.query_s
 
 from __future__ import annotations
 
+import grp
 import shlex
 from pathlib import Path
 
@@ -68,15 +69,66 @@ class StoreTooOld(StoreError):
 
 
 class StoreLocked(StoreError):
-    """Another process has the store open. `pid` is None when it is not known."""
+    """Another process has the store open. `pid` is None when it is not known.
 
-    def __init__(self, path: Path, *, pid: int | None, owner: str, writing: bool) -> None:
+    `soon`: it is a collector that answers, but has just begun or is about to end.
+    """
+
+    def __init__(
+        self, path: Path, *, pid: int | None, owner: str, writing: bool, soon: bool = False
+    ) -> None:
         other = "record into another store with `--db OTHER`"
         if not writing:
             other = "read another store with `--db OTHER`"
+            if soon:
+                other = f"it begins or ends just now: ask again in a moment, or {other}"
         stop = f", or stop the owner with `kill -INT {pid}`" if pid is not None else ""
         super().__init__(f"the store {path} is in use by {owner}", hint=other + stop)
         self.pid = pid
+
+
+class CollectorGone(StoreError):
+    """Nobody answers at a collector's socket."""
+
+    def __init__(self, socket: str) -> None:
+        super().__init__(
+            f"no collector answers at {socket}",
+            hint="start it with `sudo systemctl start underglass`, or read a file with `--db FILE`",
+        )
+
+
+class CollectorForbidden(StoreError):
+    """This user may not reach a collector's socket."""
+
+    def __init__(self, socket: str) -> None:
+        group = _group_of(Path(socket).parent)
+        super().__init__(
+            f"you may not ask the collector at {socket}: it answers its own user"
+            + (f" and the group {group}" if group else ""),
+            hint=f"join the group with `sudo usermod -aG {group or 'GROUP'} $USER` and log in "
+            "again, or read a store of yours with `--db FILE`",
+        )
+
+
+class CollectorDiffers(StoreError):
+    """The collector that answers is another version of underglass."""
+
+    def __init__(self, pid: int, found: int, known: int) -> None:
+        super().__init__(
+            f"the collector (pid {pid}) has schema version {found}; this underglass reads {known}",
+            hint="restart it with `sudo systemctl restart underglass`"
+            if found < known
+            else "upgrade this underglass",
+        )
+
+
+def _group_of(place: Path) -> str | None:
+    """The name of a directory's group; None when it is root's, or not to be told."""
+    try:
+        gid = place.stat().st_gid
+        return grp.getgrgid(gid).gr_name if gid else None
+    except (OSError, KeyError):
+        return None
 
 
 class StoreWriteFailed(StoreError):
@@ -88,6 +140,7 @@ class StoreWriteFailed(StoreError):
             hint=f"check free space with `df -h {shlex.quote(str(path.parent))}`; "
             "the rows stored before are intact",
         )
+        self.why = why
 
 
 class QueryFailed(StoreError):

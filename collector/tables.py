@@ -39,6 +39,7 @@ class OnKnownKey(Enum):
     REPLACE = "replace"  # the newer row wins, column by column
     KEEP = "keep"  # the first row wins
     FILL_BODY = "fill body"  # the first row wins, but a body is added where there was none
+    UNTIL_EMPTY = "until empty"  # the newer row wins; one without a body takes it away
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Table:
     @property
     def write_once(self) -> bool:
         """Whether a row, once stored, never changes."""
-        return self.on_known_key is not OnKnownKey.REPLACE
+        return self.on_known_key in (OnKnownKey.KEEP, OnKnownKey.FILL_BODY)
 
     def merge_sql(self, source: str) -> str:
         """The statement that takes the rows of the relation `source`."""
@@ -78,6 +79,12 @@ class Table:
             )
         changed = (name for name in self.schema.names if name not in self.key)
         update = ", ".join(f"{name} = {self._newer(name)}" for name in changed)
+        if self.on_known_key is OnKnownKey.UNTIL_EMPTY:
+            return (
+                f"{merge}WHEN MATCHED AND new.body IS NULL THEN DELETE"
+                f" WHEN MATCHED THEN UPDATE SET {update}"
+                " WHEN NOT MATCHED AND new.body IS NOT NULL THEN INSERT BY NAME"
+            )
         return f"{merge}WHEN MATCHED THEN UPDATE SET {update} {insert}"
 
     def _newer(self, column: str) -> str:
@@ -209,6 +216,14 @@ TABLES = (
         "tls_coverage",
         rows.CoverageRow,
         ("capture_id", "process_key", "stack", "path", "build_id"),
+    ),
+    Table(
+        "running_answers",
+        "running_answer",
+        rows.RunningAnswerRow,
+        ("call_id",),
+        OnKnownKey.UNTIL_EMPTY,
+        content_columns=frozenset({"body"}),
     ),
 )
 

@@ -40,6 +40,11 @@ class BatchWriter:
         while len(self._waiting) > WAITING_BATCHES:
             self.dropped_rows += self._waiting.popleft().size
 
+    @property
+    def waiting(self) -> int:
+        """How many batches are not written yet."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Count what was never written."""
         self.dropped_rows += sum(batch.size for batch in self._waiting)

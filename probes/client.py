@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from types import TracebackType
 
 from probes import frames
@@ -26,6 +27,15 @@ class NeedsRoot(UnderglassError):
     exit_code = 3
 
 
+def need_root() -> None:
+    """Raises NeedsRoot for anyone else."""
+    if os.geteuid() != 0:
+        raise NeedsRoot(
+            "attaching probes needs root",
+            hint=f"sudo {os.path.abspath(sys.argv[0])} " + " ".join(sys.argv[1:]),
+        )
+
+
 class ProbeClient:
     """A running probe process. A context manager: leaving it ends the process."""
 
@@ -33,13 +43,10 @@ class ProbeClient:
         self, *, data_ring_pages: int | None = None, file_ring_pages: int | None = None
     ) -> None:
         """Start it; it reports `ready` or `failed` as a frame. Raises NeedsRoot."""
-        if os.geteuid() != 0:
-            raise NeedsRoot(
-                "attaching probes needs root",
-                hint=f"sudo {os.path.abspath(sys.argv[0])} " + " ".join(sys.argv[1:]),
-            )
+        need_root()
         ours, theirs = socket.socketpair()
         self.socket = ours
+        self._controlling = threading.Lock()
         pages = (data_ring_pages or 0, file_ring_pages or 0)  # 0: as is usual
         arguments = [str(theirs.fileno()), *map(str, pages)]
         self._process = subprocess.Popen(
@@ -58,15 +65,17 @@ class ProbeClient:
         return self._process.pid
 
     def control(self, operation: str, **arguments: object) -> None:
-        """Ask for something; see `probes.process`."""
-        self.socket.sendall(frames.control(operation, **arguments))
+        """Ask for something; see `probes.process`. May be called from any thread."""
+        with self._controlling:
+            self.socket.sendall(frames.control(operation, **arguments))
 
     def ignore(self, connection: ConnectionKey) -> None:
         """Ask the kernel to stop copying a connection; not heard when the probe is busy or gone."""
         try:
-            self.socket.send(
-                frames.control("ignore", connection=list(connection)), socket.MSG_DONTWAIT
-            )
+            with self._controlling:
+                self.socket.send(
+                    frames.control("ignore", connection=list(connection)), socket.MSG_DONTWAIT
+                )
         except OSError:
             pass  # what still comes is counted as unwanted
 

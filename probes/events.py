@@ -7,6 +7,7 @@ with the pid, identify a process for as long as the machine is up.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -423,13 +424,25 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """`state` is ready, failed or detached."""
+    """`state` is ready, failed or detached; or left_out: what another collector watches is out of
+    scope from now on, and `message` is a JSON object: `watcher`, its pid, and `pids`."""
 
     ktime_ns: int
     state: str
     message: str
     hint: str | None
     attached: int
+
+    @property
+    def left_out(self) -> tuple[int, tuple[int, ...]] | None:
+        """Watcher and pids, of a state that tells them."""
+        if self.state != "left_out":
+            return None
+        try:
+            told = json.loads(self.message)
+            return int(told["watcher"]), tuple(int(pid) for pid in told["pids"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ what the rings hold from before the round began; what is later waits for the nex
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -35,6 +36,7 @@ from probes.events import (
     ProcessExecuted,
     ProcessExited,
 )
+from probes.reader_door import Door
 from probes.rings import RingBuffer
 from probes.session import (
     DATA_RING_PAGES,
@@ -54,6 +56,7 @@ MOST_VIEWS = 1024  # of one sendmsg(2), IOV_MAX
 ROUNDS_AT_END = 64  # of draining, should others go on producing
 CLAIM_SHARE = 3 / 8  # of a ring in use: the reader is too slow
 YIELD_SHARE = 1 / 64
+RINGING_COUNTS_S = 2.0
 
 
 _HEAD_BYTES = 512  # of a frame: enough to say what a connection is
@@ -68,11 +71,15 @@ class ReaderPriority:
 
     Decoding can wait in the ring; the agent must not wait for decoding. When the ring fills, the
     collector gets an ordinary share until it has caught up, so that nothing is lost for politeness.
+    So it does when readers ring at its `door`, until it had time to say that it is asked.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, door: Door | None = None) -> None:
+        self.door = door
         self._pid = pid
         self._polite = False
+        self._claimed = False
+        self._rung_at = float("-inf")
         self._set(polite=True)
 
     def _set(self, *, polite: bool) -> None:
@@ -86,14 +93,23 @@ class ReaderPriority:
 
     def hurry(self) -> None:
         """For good: the capture ends, and somebody waits for the rest."""
-        self._set(polite=False)
+        self.claim(on=True)
+
+    def claim(self, *, on: bool) -> None:
+        """Somebody else waits for the reader, whatever the rings hold; or no longer."""
+        self._claimed = on
+        self._set(polite=not on)
 
     def adapt(self, rings: Iterable[RingBuffer]) -> None:
         """Look at how full the fullest ring is and change the policy when it is time."""
         share = max(ring.used_bytes / ring.size_bytes for ring in rings)
-        if self._polite and share > CLAIM_SHARE:
+        now = time.monotonic()
+        if self.door is not None and self.door.rung():
+            self._rung_at = now
+        awaited = self._claimed or now - self._rung_at < RINGING_COUNTS_S
+        if self._polite and (awaited or share > CLAIM_SHARE):
             self._set(polite=False)
-        elif not self._polite and share < YIELD_SHARE:
+        elif not self._polite and not awaited and share < YIELD_SHARE:
             self._set(polite=True)
 
 
@@ -129,6 +145,7 @@ class ProbeProcess:
         self._next_counters = 0.0
         self._next_sweep = 0.0
         self._reader: ReaderPriority | None = None
+        self._door: Door | None = None
 
     # Sending
 
@@ -273,7 +290,15 @@ class ProbeProcess:
         elif operation == "follow_all":
             excluded = [int(pid) for pid in message["excluded"]]
             session.follow_all(excluded)
-            self._bring_in(pid for pid in procfs.pids() if pid not in (*excluded, os.getpid()))
+            out = {*excluded, os.getpid(), *session.left_out}
+            self._bring_in(pid for pid in procfs.pids() if pid not in out)
+        elif operation == "leave_out":
+            watched = session.leave_out(message["watcher"], message["own"], message["roots"])
+            self.drain()  # what is from before is told before
+            told = {"watcher": message["watcher"], "pids": watched}
+            self.send(self._state("left_out", json.dumps(told)))
+        elif operation == "take_back":
+            self._bring_in(session.take_back(int(message["watcher"])))
         elif operation == "hook":
             self.send(*session.hook_file(message["path"]))
         elif operation == "sensitive":
@@ -286,11 +311,31 @@ class ProbeProcess:
             session.wait_loaded()
             self.send(self._state("ready"))
             if message.get("polite", True) and self._reader is None:
-                self._reader = ReaderPriority(peer_pid(self._socket))
+                self._reader = ReaderPriority(peer_pid(self._socket), self._door)
+        elif operation == "door":
+            self._watch_door(int(message["fd"]))
+        elif operation == "claim":
+            if self._reader is not None and not self._stopping:
+                self._reader.claim(on=bool(message["on"]))
         elif operation == "stop":
             self._stopping = True
             if self._reader is not None:
                 self._reader.hurry()
+
+    def _watch_door(self, descriptor: int) -> None:
+        """Look from now on who waits at a socket that the collector listens on."""
+        try:
+            self._door = Door(peer_pid(self._socket), descriptor)
+        except OSError:
+            return  # this kernel or container forbids it: the first query of a reader takes longer
+        if self._reader is not None:
+            self._reader.door = self._door
+
+    def leave_door(self) -> None:
+        """Hold the collector's socket no longer, so that it is gone with the collector."""
+        if self._door is not None:
+            self._door.close()
+            self._door = None
 
     def _read_control(self) -> None:
         data = self._socket.recv(65536)
@@ -355,7 +400,11 @@ def main(argv: Sequence[str] = sys.argv[1:]) -> int:
             file_ring_pages=file_pages or FILE_RING_PAGES,
         )
         try:
-            ProbeProcess(connection, session).run()
+            process = ProbeProcess(connection, session)
+            try:
+                process.run()
+            finally:
+                process.leave_door()
         finally:
             session.close()
     except ReaderGone:

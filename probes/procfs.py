@@ -51,6 +51,15 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def ancestors(pid: int) -> list[int]:
+    """A process and those above it, the nearest first; empty when it is gone."""
+    found: list[int] = []
+    while pid > 0 and pid not in found and (stat := _stat(pid)) is not None:
+        found.append(pid)
+        pid = stat[1]
+    return found
+
+
 def named(name: str) -> list[int]:
     """Processes whose command name or executable has this name."""
     found = []

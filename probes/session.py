@@ -10,7 +10,7 @@ import ctypes
 import os
 import select
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ctypes import c_uint32
 from pathlib import Path
 
@@ -71,6 +71,8 @@ LIFECYCLE_DRAIN_BYTES = 4 << 20
 FILE_DRAIN_BYTES = 4 << 20
 SENSITIVE_FILE, SENSITIVE_DIRECTORY = 1, 2
 FILE_WITHOUT_TLS, FILE_WITH_TLS = 1, 2
+EXCLUDED_ALONE = 0
+EXCLUDED_END_TOLD = 1 << 31
 
 
 def mount_tracefs() -> None:
@@ -125,6 +127,7 @@ class ProbeSession:
         self._excluded = programs.table("excluded", c_uint32, c_uint32)
         self._known_files = programs.table("known_files", maps.FileName, c_uint32)
         self._hearing = Hearing()
+        self._everything = False
         self._exclude(os.getpid())
 
     @property
@@ -143,7 +146,7 @@ class ProbeSession:
         return self._programs.attached
 
     def _exclude(self, pid: int) -> None:
-        self._excluded[c_uint32(pid)] = c_uint32(1)
+        self._excluded[c_uint32(pid)] = c_uint32(EXCLUDED_ALONE)
 
     def wait_loaded(self) -> None:
         """Until the programs that known plans call for are loaded."""
@@ -156,16 +159,15 @@ class ProbeSession:
         self._targets[c_uint32(pid)] = c_uint32(TARGET_FOLLOW if children else 0)
 
     def follow_tree(self, pid: int) -> Iterable[int]:
-        """Bring a running process and its descendants into scope; yields their pids."""
-        self.follow(pid)
-        # Children that appear between the walk and the update are caught by a second walk.
-        pids = dict.fromkeys([pid, *procfs.descendants(pid)])
-        for child in pids:
-            self.follow(child)
-        for child in procfs.descendants(pid):
-            if child not in pids:
-                self.follow(child)
-                pids[child] = None
+        """Bring a running process and its descendants into scope, less those that are left out;
+        their pids."""
+        pids: dict[int, None] = {}
+        left_out = set(self.left_out)
+        for _ in range(2):  # children appear between the walk and the update
+            for found in (pid, *procfs.descendants(pid)):
+                if found not in pids and found not in left_out:
+                    self.follow(found)
+                    pids[found] = None
         return pids
 
     def follow_name(self, name: str) -> None:
@@ -174,10 +176,42 @@ class ProbeSession:
         names[maps.ProcessName(name.encode()[:15])] = c_uint32(TARGET_FOLLOW)
 
     def follow_all(self, excluded: Iterable[int]) -> None:
-        """Bring the whole host into scope, less the observer itself."""
+        """Bring the whole host into scope, less the observer itself and what it starts."""
         for pid in excluded:
-            self._exclude(pid)
+            self._excluded[c_uint32(pid)] = c_uint32(pid)  # what it starts is left out, too
         self._programs.table("scope_all", c_uint32, c_uint32)[c_uint32(0)] = c_uint32(1)
+        self._everything = True
+
+    def leave_out(self, watcher: int, own: Iterable[int], roots: Sequence[int]) -> list[int]:
+        """Take what another collector watches out of scope, and what will descend from it.
+
+        `watcher`: that collector; `own`: it and its probe process, whose end is still told;
+        `roots`: what it watches. Returns the pids at and below the roots.
+        """
+        own, left = set(own), dict[int, None]()
+        for _ in range(2):  # children that appear between the walk and the update
+            watched = [pid for root in roots for pid in (root, *procfs.descendants(root))]
+            for pid in (*own, *procfs.descendants(watcher), *watched):
+                told = EXCLUDED_END_TOLD if pid in own else 0
+                self._excluded[c_uint32(pid)] = c_uint32(watcher | told)
+                self._targets.discard(c_uint32(pid))
+            left |= dict.fromkeys(watched)
+        return list(left)
+
+    @property
+    def left_out(self) -> list[int]:
+        """Pids that are never in the scope of the whole host."""
+        return [key.value for key in self._excluded]
+
+    def take_back(self, watcher: int) -> list[int]:
+        """That collector is gone: what it watched and still lives is in the scope of the whole
+        host again. Returns the pids, none when the whole host is not watched."""
+        back = []
+        for key, value in list(self._excluded.items()):
+            if value.value & ~EXCLUDED_END_TOLD == watcher:
+                self._excluded.discard(key)
+                back.append(key.value)
+        return back if self._everything else []
 
     def freeze_unknown(self) -> None:
         """Stop programs and libraries that are not known yet until they are hooked."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from underglass.cli import COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,14 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_site_packages_gets_one_name(names: set[str]) -> None:
     top = {name.split("/")[0] for name in names}
-    assert {name for name in top if not name.endswith(".dist-info")} == {"underglass"}
+    metadata = (".dist-info", ".data")
+    assert {name for name in top if not name.endswith(metadata)} == {"underglass"}
+
+
+def test_manual_pages_are_in_it(names: set[str]) -> None:
+    pages = {name for name in names if "/share/man/man1/" in name}
+    assert any(name.endswith("/underglass-follow.1") for name in pages)
+    assert len(pages) > len(COMMANDS)
 
 
 def test_every_source_and_data_file_is_in_it(names: set[str]) -> None:

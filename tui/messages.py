@@ -8,17 +8,28 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from analysis.reading import CallDetail
-from analysis.table_layout import Row, Table
 from tui.snapshot import Snapshot
+from tui.state import Answered
 
 
 class SnapshotTaken(Message):
-    """The store was looked at. `snapshot` is None when nothing changed."""
+    """The store was looked at, and this is what all screens show of it."""
 
-    def __init__(self, snapshot: Snapshot | None) -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
         self.snapshot = snapshot
+
+
+class ViewAnswered(Message):
+    """The store answered a view's question, or refused it."""
+
+    def __init__(self, answered: Answered) -> None:
+        super().__init__()
+        self.answered = answered
+
+
+class LookEnded(Message):
+    """The store was looked at, whether it had anything new or not."""
 
 
 class ReadFailed(Message):
@@ -29,26 +40,8 @@ class ReadFailed(Message):
         self.why = why
 
 
-class FindingsLooked(Message):
-    """The store was looked through for findings, or could not be."""
-
-
-class CallLoaded(Message):
-    """A call with its messages; or why there is none."""
-
-    def __init__(self, detail: CallDetail | None, why: str = "") -> None:
-        super().__init__()
-        self.detail = detail
-        self.why = why
-
-
 class RowOpened(Message):
-    """A row was chosen."""
-
-    def __init__(self, table: Table, row: Row) -> None:
-        super().__init__()
-        self.table = table
-        self.row = row
+    """The row under the cursor was chosen."""
 
 
 class SortAsked(Message):
@@ -59,12 +52,16 @@ class SortAsked(Message):
         self.column = column
 
 
-class ViewAsked(Message):
-    """A numbered view was clicked."""
+class PageWanted(Message):
+    """The table was scrolled to rows that it does not hold."""
 
-    def __init__(self, number: int) -> None:
+
+class ViewAsked(Message):
+    """A view was chosen by its name."""
+
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.number = number
+        self.name = name
 
 
 class FilterChanged(Message):

@@ -1,8 +1,8 @@
-"""What the dashboard knows at one moment.
+"""What the dashboard knows of the store at one moment, whatever view is on the screen.
 
-In: the path of a store and a `Window` into it. Out: frozen `Snapshot`s, taken in a thread by
-`StoreFeed`, never in the one that draws. The store is open only while a snapshot is taken, so
-that a collector may take it over at any time; a file that did not change is not read again.
+In: the place of a store, and the question of the view. Out: `Answer`s and `Snapshot`s, taken in a
+thread by `StoreFeed`, never in the one that draws. The store is open only while it is looked at,
+so that a collector may take it over at any time; a file that did not change is not read again.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
-from analysis.columns import COVERAGE, FINDINGS, HEALTH, TABLES
-from analysis.findings import finding_records, findings
+from analysis.columns import HEALTH
 from analysis.health import HOOKED
-from analysis.reading import CallDetail, Reader, call_detail, open_reader, query
+from analysis.reading import Reader, query
 from analysis.report import Cost, Totals
-from analysis.table_layout import Table
+from analysis.where import BadFilter
 from collector.database import wal_path
 from collector.store_errors import QueryFailed
 from probes.events import Source
+from tui.view import Question
 
 Row = Mapping[str, Any]
-CallKey = Literal["call", "tool"]
-MAX_ROWS = 500
-_FINDINGS_PAUSE = 20  # as many times as long as looking for findings took
+_HEADER_PAUSE_S = 1.0
+_PAUSE_FACTOR = 10  # as many times as long as reading took
+_RATE_S = 10.0
+_MOST_NOT_HOOKED = 8
 _LAST_CAPTURE = "ORDER BY started_at DESC, capture_id LIMIT 1"
 _PROBES = f"""
 SELECT captures.ended_at, captures.command, (
@@ -37,30 +40,22 @@ SELECT captures.ended_at, captures.command, (
 ) AS attached
 FROM captures {_LAST_CAPTURE}
 """
-_CALL_OF_TOOL = """
-SELECT call_id FROM tools WHERE tool_call_id = $tool_call_id ORDER BY requested_at LIMIT 1
+_STATUSES = "SELECT status, count(*) FROM coverage GROUP BY status"
+_BLIND = f"""
+SELECT path, program, status, detail FROM coverage
+WHERE NOT list_contains($hooked::TEXT[], status) ORDER BY rank LIMIT {_MOST_NOT_HOOKED}
 """
-_STEPS = "SELECT (SELECT count(*) FROM process), (SELECT count(result_hash) FROM tool_call)"
 _KERNEL_SOURCES = frozenset({"process", *(source.name.lower() for source in Source)})
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What to look at: a table, of one session or of all, and how many rows of it."""
+class Place(Protocol):
+    """Where a store is read, such as `analysis.reading_place.ReadingPlace`."""
 
-    table: str = "calls"
-    session_id: str | None = None
-    max_rows: int = MAX_ROWS
+    def open(self) -> AbstractContextManager[Reader]:
+        """A Reader of the file, or of the collector that owns it now."""
 
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The newest rows of a table; `total` is how many there are. `error`: why there are none."""
-
-    table: str
-    rows: tuple[Row, ...] = ()
-    total: int = 0
-    error: str | None = None
+    def describe(self, source: str) -> str:
+        """Who answered, in words; `source` as the Reader says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,116 +79,124 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that is on the screen. `source` is `file` or `collector pid N`."""
+    """What every screen shows. `source` is `file` or who answers, such as `collector pid N`.
 
-    window: Window
+    `events_per_s`: captured lately; None of a file. `hooked`, `not_hooked_count` and the first
+    `not_hooked` stacks are known only as long as there is no call.
+    """
+
     source: str
-    rows: Rows
     totals: Totals
     cost: Cost
-    finding_count: int | None
+    finding_count: int
     losses: Losses
     capture: Capture | None
-    hooked: int
-    not_hooked: tuple[Row, ...]
-
-
-class StoreFeed:
-    """Takes snapshots of one store. Its methods block; each is for one worker thread at a time."""
-
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self.path = path
-        self._clock = clock
-        self._seen: Any = None
-        self._basis: Any = None
-        self._findings = _Findings(None, (), "Still looking for them.", 0.0)
-
-    def take(self, window: Window) -> Snapshot | None:
-        """The store through the window; None when nothing changed since the last one.
-
-        Raises `UnderglassError` when the store cannot be read now.
-        """
-        found = self._findings
-        seen = (window, _stamp(self.path), found)
-        if self._seen == seen:
-            return None
-        self._seen = None
-        with open_reader(self.path) as reader:
-            snapshot = self._read(reader, window, found)
-        if reader.source == "file":
-            self._seen = seen
-        return snapshot
-
-    def call(self, kind: CallKey, key: str) -> CallDetail:
-        """A call with its messages, by its own id or a tool call's. Raises `UnderglassError`."""
-        with open_reader(self.path) as reader:
-            if kind == "tool":
-                found = reader.rows(_CALL_OF_TOOL, {"tool_call_id": key}).rows
-                key = found[0][0] if found else key
-            return call_detail(reader, key)
+    events_per_s: float | None = None
+    hooked: int = 0
+    not_hooked_count: int = 0
+    not_hooked: tuple[Row, ...] = ()
 
     @property
-    def findings_due(self) -> bool:
-        """Whether there is more to look through, and the last look has been paid for."""
-        last = self._findings
-        return last.basis != self._basis and self._clock() >= last.not_before
-
-    def look_for_findings(self) -> None:
-        """Look through the whole store, for the snapshots that follow. Raises `UnderglassError`."""
-        basis, started = self._basis, self._clock()
-        rows: tuple[Row, ...] = ()
-        error = None
-        with open_reader(self.path) as reader:
-            try:
-                rows = tuple(finding_records(findings(reader)))
-            except QueryFailed as failure:
-                error = str(failure)
-        ended = self._clock()
-        newest = tuple(sorted(rows, key=lambda row: row["last_at"] or "", reverse=True))
-        self._findings = _Findings(
-            basis, newest, error, ended + _FINDINGS_PAUSE * (ended - started)
-        )
-
-    def _read(self, reader: Reader, window: Window, found: _Findings) -> Snapshot:
-        everything = {"since_ns": None, "session": None}
-        totals = Totals(*reader.rows(query("report_totals"), everything).rows[0])
-        cost = Cost(*reader.rows(query("report_cost"), everything).rows[0])
-        health = _select(reader, HEALTH)
-        captures = reader.rows(_PROBES).rows
-        coverage = _select(reader, COVERAGE)
-        self._basis = (totals, reader.rows(_STEPS).rows)
-        if window.table == FINDINGS.name:
-            rows = found.window(window)
-        elif window.table == HEALTH.name:
-            rows = Rows(HEALTH.name, health, len(health))
-        else:
-            rows = _window(reader, TABLES[window.table], window)
-        return Snapshot(
-            window=window,
-            source=reader.source,
-            rows=rows,
-            totals=totals,
-            cost=cost,
-            finding_count=None if found.error else len(found.rows),
-            losses=losses(health),
-            capture=Capture(captures[0][1], captures[0][0], captures[0][2]) if captures else None,
-            hooked=sum(row["status"] in HOOKED for row in coverage),
-            not_hooked=tuple(row for row in coverage if row["status"] not in HOOKED),
-        )
+    def live(self) -> bool:
+        """Whether a collector answered."""
+        return self.source != "file"
 
 
 @dataclass(frozen=True, slots=True)
-class _Findings:
-    """What was found in what `basis` sums up, newest first. Not anew before `not_before`."""
+class Answer:
+    """What the store said to a question; or why it refused (`why`, `hint`)."""
 
-    basis: Any
-    rows: tuple[Row, ...]
-    error: str | None
-    not_before: float
+    question: Question
+    value: Any = None
+    why: str | None = None
+    hint: str | None = None
 
-    def window(self, window: Window) -> Rows:
-        inside = [row for row in self.rows if window.session_id in (None, row["session_id"])]
-        return Rows(FINDINGS.name, tuple(inside[: window.max_rows]), len(inside), self.error)
+
+class StoreFeed:
+    """Looks at one store. Its methods block; `take` is for one worker thread at a time.
+
+    With `paced` False the snapshot is taken anew at every look, however long that takes.
+    """
+
+    def __init__(
+        self, place: Place, *, paced: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.place = place
+        self._paced = paced
+        self._clock = clock
+        self._path: Path | None = None  # of a file that answered last
+        self._asked: tuple[Question | None, Any] | None = None
+        self._header_of: Any = None
+        self._header_due = 0.0
+        self._counted: deque[tuple[float, int]] = deque(maxlen=64)
+
+    def take(self, question: Question | None) -> Iterator[Answer | Snapshot]:
+        """The answer, and a snapshot when it is due. Nothing when nothing changed since.
+
+        Raises `UnderglassError` when the store cannot be read now.
+        """
+        stamp = None if self._path is None else _stamp(self._path)
+        if stamp is not None and self._asked == (question, stamp) and self._header_of == stamp:
+            return
+        self._asked = None
+        with self.place.open() as reader:
+            is_file = reader.source == "file"
+            if is_file and stamp is None:
+                stamp = _stamp(reader.path)
+            self._path = reader.path if is_file else None
+            if question is not None:
+                yield _answer(reader, question)
+            changed = stamp is None or stamp != self._header_of
+            if changed and (not self._paced or self._clock() >= self._header_due):
+                began = self._clock()
+                yield self._snapshot(reader)
+                pause = max(_HEADER_PAUSE_S, _PAUSE_FACTOR * (self._clock() - began))
+                self._header_due = self._clock() + pause
+                self._header_of = stamp if is_file else None
+        if is_file:
+            self._asked = (question, stamp)
+
+    def ask(self, question: Question) -> Any:
+        """One answer, for whatever thread asks. Raises `UnderglassError`."""
+        with self.place.open() as reader:
+            return question.read(reader)
+
+    def _snapshot(self, reader: Reader) -> Snapshot:
+        everything = {"since_ns": None, "session": None}
+        totals = Totals(*reader.rows(query("report_totals"), everything).rows[0])
+        cost = Cost(*reader.rows(query("report_cost"), everything).rows[0])
+        captures = reader.rows(_PROBES).rows
+        lost = losses(_records(reader, f"SELECT {', '.join(HEALTH.fields)} FROM health"))
+        statuses: dict[str, int] = {}
+        blind: tuple[Row, ...] = ()
+        if not totals.calls:
+            statuses = dict(reader.rows(_STATUSES).rows)
+            blind = _records(reader, _BLIND, {"hooked": sorted(HOOKED)})
+        return Snapshot(
+            source=reader.source,
+            totals=totals,
+            cost=cost,
+            finding_count=reader.rows("SELECT count(*) FROM findings").rows[0][0],
+            losses=lost,
+            capture=Capture(captures[0][1], captures[0][0], captures[0][2]) if captures else None,
+            events_per_s=self._rate(lost.captured_events, live=reader.source != "file"),
+            hooked=sum(count for status, count in statuses.items() if status in HOOKED),
+            not_hooked_count=sum(n for status, n in statuses.items() if status not in HOOKED),
+            not_hooked=blind,
+        )
+
+    def _rate(self, captured: int | None, *, live: bool) -> float | None:
+        """Events a second, over the last seconds in which the counter was read."""
+        now = self._clock()
+        if captured is None or not live or (self._counted and captured < self._counted[-1][1]):
+            self._counted.clear()
+        if captured is None or not live:
+            return None
+        self._counted.append((now, captured))
+        while len(self._counted) > 2 and self._counted[0][0] < now - _RATE_S:
+            self._counted.popleft()
+        (since, before), (until, after) = self._counted[0], self._counted[-1]
+        return (after - before) / (until - since) if until > since else None
 
 
 def losses(health: tuple[Row, ...]) -> Losses:
@@ -218,33 +221,16 @@ def losses(health: tuple[Row, ...]) -> Losses:
     )
 
 
-def _window(reader: Reader, table: Table, window: Window) -> Rows:
-    """The newest rows of a view. Names come from the declaration, never from a user."""
-    inside = ""
-    parameters: dict[str, Any] = {}
-    if table.has_session and window.session_id is not None:
-        inside = "WHERE session_id = $session"
-        parameters["session"] = window.session_id
-    total = reader.rows(f"SELECT count(*) FROM {table.name} {inside}", parameters or None)
-    rows = _select(reader, table, inside, parameters, window.max_rows)
-    return Rows(table.name, rows, total.rows[0][0])
+def _answer(reader: Reader, question: Question) -> Answer:
+    """Filters that cannot be understood and refused queries are answers, too."""
+    try:
+        return Answer(question, question.read(reader))
+    except (BadFilter, QueryFailed) as error:
+        return Answer(question, why=str(error).partition("\n")[0], hint=error.hint)
 
 
-def _select(
-    reader: Reader,
-    table: Table,
-    inside: str = "",
-    parameters: dict[str, Any] | None = None,
-    max_rows: int = MAX_ROWS,
-) -> tuple[Row, ...]:
-    newest = f"{table.newest} DESC NULLS LAST, " if table.newest else ""
-    if table.order:
-        newest = f"{table.order}, {newest}"
-    result = reader.rows(
-        f"SELECT {', '.join(table.fields)} FROM {table.name} {inside} "
-        f"ORDER BY {newest}{', '.join(table.identity)} LIMIT {max_rows:d}",
-        parameters or None,
-    )
+def _records(reader: Reader, sql: str, parameters: dict[str, Any] | None = None) -> tuple[Row, ...]:
+    result = reader.rows(sql, parameters)
     return tuple(dict(zip(result.columns, row, strict=True)) for row in result)
 
 

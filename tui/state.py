@@ -7,24 +7,53 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
-from analysis.columns import CALLS, COVERAGE, FINDINGS, HEALTH, PROCESSES, SESSIONS, TOOLS
 from tui.snapshot import Snapshot
-
-VIEWS = (SESSIONS, CALLS, TOOLS, FINDINGS, PROCESSES, HEALTH, COVERAGE)
-"""The numbered views, from 1 on."""
+from tui.view import Question, Scope
 
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """`checked_at`: the last time the store answered. `problem`: why it does not answer now."""
+    """`checked_at`: the last time the store answered. `problem`: why it does not answer now.
+
+    `now`: the time of drawing, while there is nothing new; `interval_s`: how often it is asked.
+    """
 
     snapshot: Snapshot | None = None
     checked_at: datetime.datetime | None = None
     problem: str | None = None
     paused: bool = False
+    now: datetime.datetime | None = None
+    interval_s: float | None = None
 
     @property
     def live(self) -> bool:
         """Whether a collector answered last."""
-        return self.snapshot is not None and self.snapshot.source != "file"
+        return self.snapshot is not None and self.snapshot.live
+
+    @property
+    def age_s(self) -> float:
+        """How old what is on the screen is, while nothing new comes."""
+        if self.now is None or self.checked_at is None:
+            return 0.0
+        return max(0.0, (self.now - self.checked_at).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the main screen wants to know: which view asks, in which scope."""
+
+    view: str
+    scope: Scope
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the store said: a value for the view, or why there is none."""
+
+    asked: Asked
+    value: Any = None
+    why: str | None = None
+    hint: str | None = None

@@ -1,7 +1,7 @@
-"""Findings as JSON lines, written when they are found.
+"""Findings told when they are found.
 
-In: findings of the live analyst, from its thread. Out: a line each, as `report --json` has them,
-to a file or to standard error, at once.
+In: findings of the live analyst, from its thread. Out: a JSON line each, as `report --json` has
+them, to a file or to standard error, at once; and whom `underglass.on_finding` tells.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from probes.errors import UnderglassError
+from underglass.on_finding import Notifier, OnFinding
 
 if TYPE_CHECKING:
     from analysis.steps import Finding
@@ -56,3 +57,25 @@ class Alerts:
                 self._stream.close()
             except OSError:
                 pass
+
+
+class Told:
+    """Everybody who is told of findings."""
+
+    def __init__(self, alerts: Path | None, on_finding: OnFinding | None) -> None:
+        """Raises UnderglassError when the file of alerts cannot be written."""
+        self._told: list[Alerts | Notifier] = []
+        if alerts is not None:
+            self._told.append(Alerts(alerts))
+        if on_finding is not None:
+            self._told.append(Notifier(on_finding))
+
+    def __call__(self, finding: Finding) -> None:
+        """Tell all; waits for no command and no network."""
+        for one in self._told:
+            one(finding)
+
+    def close(self) -> None:
+        """End: commands and URLs are given a few seconds more."""
+        for one in self._told:
+            one.close()

@@ -1,13 +1,12 @@
 """A reader of a store whose sessions are all analysed.
 
-In: the path of a store. Out: a `Reader`. A capture analyses its sessions itself; what one left
+In: the place of a store. Out: a `Reader`. A capture analyses its sessions itself; what one left
 behind that crashed, or an earlier version wrote, is analysed before it is read.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,29 +15,30 @@ import click
 
 from probes.errors import UnderglassError
 from underglass.limits import runaway_limits
+from underglass.progress import SESSIONS_FROM, progress_bar
 
 if TYPE_CHECKING:
+    from analysis.analyst import Analyst
     from analysis.reading import Reader
+    from analysis.reading_place import ReadingPlace
+    from collector.store import Store
 
 _STALE = "SELECT count(*) FROM stale_session"
-_BAR_FROM = 200  # sessions; fewer take no time
 
 
 @contextmanager
-def analysed_reader(path: Path) -> Iterator[Reader]:
-    """Like `open_reader`; when the store cannot be written, what is not analysed is told."""
-    from analysis.reading import open_reader
-
-    with open_reader(path) as reader:
+def analysed_reader(place: ReadingPlace) -> Iterator[Reader]:
+    """Like `place.open`; when the store cannot be written, what is not analysed is told."""
+    with place.open() as reader:
         ((stale,),) = reader.rows(_STALE)
         if not stale or reader.source != "file":
             yield reader
             return
     try:
-        analyse_store(path)
+        analyse_store(place.path)
     except UnderglassError as error:
         click.echo(f"underglass: {stale} sessions are not analysed: {error}", err=True)
-    with open_reader(path) as reader:
+    with place.open() as reader:
         yield reader
 
 
@@ -54,14 +54,11 @@ def analyse_store(path: Path, *, everything: bool = False) -> int:
         analyst = Analyst(store, limits=runaway_limits())
         if everything:
             store.mark_all_stale()
-        with _bar(len(store.stale_sessions())) as progress:
-            return analyst.analyse_stale(progress)
+        return analysed_with_bar(store, analyst)
 
 
-@contextmanager
-def _bar(sessions: int) -> Iterator[Callable[[int, int], None] | None]:
-    if sessions < _BAR_FROM or not sys.stderr.isatty():
-        yield None
-        return
-    with click.progressbar(length=sessions, label="analysing", file=sys.stderr) as bar:
-        yield lambda done, _total: bar.update(done - bar.pos)
+def analysed_with_bar(store: Store, analyst: Analyst) -> int:
+    """Analyse what is stale in an open store; how many families of sessions that were."""
+    stale = len(store.stale_sessions())
+    with progress_bar("analysing", stale, least=SESSIONS_FROM) as done:
+        return analyst.analyse_stale(None if done is None else lambda count, _total: done(count))

@@ -1,24 +1,30 @@
 """Commands that list one table: the same options, one line of code each.
 
-In: a table of `analysis.columns` and the query behind it. Out: a click command.
+In: a table of `analysis.columns`, and what the user asked for. Out: a click command that prints
+the table, JSON or CSV, once or again and again.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from underglass.options import db_option, json_option, session_option, since_option
-from underglass.paths import store_path
+from underglass.list_options import Asked, list_options
+from underglass.options import db_option, session_option, since_option
+from underglass.service import reading_from
 
 if TYPE_CHECKING:
+    from analysis.listed import Narrowed
     from analysis.reading import Reader
-    from analysis.result import Record
+    from analysis.table_layout import Table
 
-Query = Callable[["Reader", int | None, str | None], "list[Record]"]
+_TABLE_HEAD_LINES = 2  # the labels, and a line about rows that are left out
 
 
 def since_ns(text: str | None) -> int | None:
@@ -31,33 +37,87 @@ def since_ns(text: str | None) -> int | None:
 
 
 def listing(
-    name: str, help_text: str, query: Query, *, empty: str, analysed: bool = False
+    name: str,
+    help_text: str,
+    *,
+    empty: str,
+    table: str | None = None,
+    kinds: Callable[[], Collection[str]] | None = None,
+    analysed: bool = False,
 ) -> click.Command:
-    """A command that prints the rows of one query as a table or as a JSON array.
+    """A command that lists the table `table`, by default the one that is called as the command is.
 
-    `analysed`: the rows are what analysis says, which must be up to date.
+    `kinds`: of findings, those that are meant. `analysed`: the rows are what analysis says, which
+    must be up to date. `empty` is said when there are no rows at all.
     """
 
     @click.command(name, help=help_text)
     @db_option
     @since_option
     @session_option
-    @json_option
-    def command(db: str | None, since: str | None, session: str | None, as_json: bool) -> None:
+    @list_options
+    def command(db: str | None, since: str | None, session: str | None, asked: Asked) -> None:
         from analysis.columns import TABLES
-        from analysis.reading import open_reader
-        from underglass.analysed import analysed_reader
-        from underglass.printing import print_json, print_table
+        from analysis.listed import Narrowed
 
-        opened = analysed_reader if analysed else open_reader
-        with opened(store_path(db)) as reader:
-            rows = query(reader, since_ns(since), session)
-        if as_json:
-            print_json(rows)
-        else:
-            print_table(TABLES[_TABLE_OF.get(name, name)], rows, empty=empty)
+        narrowed = Narrowed(since_ns(since), session, kinds=kinds() if kinds is not None else None)
+        show_list(TABLES[table or name], narrowed, asked, db, empty=empty, analysed=analysed)
 
     return command
 
 
-_TABLE_OF = {"loops": "findings", "escalations": "findings", "conflicts": "findings"}
+def show_list(
+    table: Table,
+    narrowed: Narrowed,
+    asked: Asked,
+    db: str | None,
+    *,
+    empty: str,
+    analysed: bool = False,
+) -> None:
+    """Print rows of a table of the store, as asked. `narrowed` says of which time and session."""
+    from underglass.listed_rows import print_stored
+
+    def once(reader: Reader, asked: Asked) -> None:
+        print_stored(reader, table, narrowed, asked, empty=empty)
+
+    repeat(asked, db, once, analysed=analysed)
+
+
+def repeat(
+    asked: Asked,
+    db: str | None,
+    print_once: Callable[[Reader, Asked], None],
+    *,
+    analysed: bool = False,
+) -> None:
+    """Read the store and print, once or as often as `--watch` says.
+
+    Opens it anew each time, so that a collector may begin and end meanwhile.
+    """
+    if asked.watch_s is None:
+        with reading_from(db, analysed=analysed) as reader:
+            print_once(reader, asked)
+        return
+    from underglass.analysed import analysed_reader
+    from underglass.service import reading_place
+    from underglass.watched import room, watch, watch_lines
+
+    place = reading_place(db)
+
+    def opened() -> AbstractContextManager[Reader]:
+        return analysed_reader(place) if analysed else place.open()
+
+    def print_rows() -> None:
+        with opened() as reader:
+            print_once(reader, asked)
+
+    def draw() -> None:
+        most = room() - _TABLE_HEAD_LINES
+        with opened() as reader:
+            print_once(reader, replace(asked, limit=min(asked.limit or most, most)))
+
+    if asked.as_json:
+        watch_lines(asked.watch_s, print_rows)
+    else:
+        watch(" ".join(["underglass", *sys.argv[1:]]), asked.watch_s, draw)

@@ -53,9 +53,18 @@ def config_directory() -> Path:
     return (Path(base) if base else who.home / ".config") / "underglass"
 
 
+def cache_directory() -> Path:
+    """`$XDG_CACHE_HOME/underglass` of the invoking user."""
+    who = invoker()
+    base = None if who.under_sudo else os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else who.home / ".cache") / "underglass"
+
+
 def store_path(given: str | None) -> Path:
-    """The store: `--db`, else `UNDERGLASS_DB`, else in the state directory."""
-    chosen = given or os.environ.get("UNDERGLASS_DB")
+    """The store: `--db`, else the setting `db`, else in the state directory. Raises BadConfig."""
+    from underglass import config
+
+    chosen = given or config.given("db")
     return Path(chosen).absolute() if chosen else state_directory() / "underglass.db"
 
 

@@ -1,6 +1,6 @@
 """The user's own prices: which file holds them.
 
-In: `--prices`, the environment, the user's configuration directory. Out: `Override`s for the
+In: `--prices`, the configuration. Out: `Override`s for the
 pipeline. The file's format is that of `collector.pricing.load_overrides`.
 """
 
@@ -27,13 +27,15 @@ class BadPrices(UnderglassError):
 
 
 def price_file(given: Path | None) -> Path | None:
-    """`given`, else `$UNDERGLASS_PRICES`, else `prices.toml` in the configuration directory, which
-    need not be there (None)."""
-    named = os.environ.get("UNDERGLASS_PRICES")
-    if given or named:
-        return given or Path(str(named))
+    """`given`, else the setting `prices`, else `prices.toml` in the configuration directory, which
+    need not be there (None). Raises BadConfig."""
+    from underglass import config
+
+    chosen = given or config.given("prices")
+    if chosen:
+        return Path(chosen)
     path = config_directory() / "prices.toml"
-    return path if path.exists() else None
+    return path if os.path.exists(path) else None
 
 
 def price_overrides(path: Path | None) -> tuple[Override, ...]:

@@ -21,17 +21,22 @@ from typing import TYPE_CHECKING
 from probes.client import ProbeClient
 from probes.errors import UnderglassError
 from underglass import __version__, privileges
-from underglass.alerts import Alerts
+from underglass.config import Configuration
+from underglass.keeping import Keeping, complain
 from underglass.launch import HeldCommand
 from underglass.limits import runaway_limits
 from underglass.packages import packaged_programs
 from underglass.paths import Invoker, fingerprint_salt, invoker, make_private, state_directory
+from underglass.peers import Peers
 from underglass.prices import price_file, price_overrides
 from underglass.summary import Summary
 
 if TYPE_CHECKING:
     from collector.capture import LiveCapture
+    from collector.capture_scope import CaptureScope
     from collector.raw_data import RawData
+    from underglass.on_finding import OnFinding
+    from underglass.serving import Serving
 
 _SHEBANG_BYTES = 256
 
@@ -50,9 +55,13 @@ class Watch:
     pids: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     everything: bool = False
+    but: tuple[int, ...] = ()  # processes that `everything` leaves out
     freeze: bool = False
     seconds: float | None = None
     alerts: Path | None = None  # where findings go as JSON lines when they are found; `-`: stderr
+    on_finding: OnFinding | None = None  # whom else to tell of findings
+    greeting: str | None = None  # said once everything is seen
+    serving: Serving | None = None  # when others read while it goes on
 
 
 def programs_of(command: Sequence[str]) -> list[str]:
@@ -85,15 +94,16 @@ def programs_of(command: Sequence[str]) -> list[str]:
 
 
 def _ring_pages() -> int | None:
-    """Size of the kernel's plaintext buffer, from `UNDERGLASS_RING_KIB`: a power of two."""
-    given = os.environ.get("UNDERGLASS_RING_KIB")
-    if given is None:
+    """Size of the kernel's plaintext buffer, as `capture.ring_kib` says: a power of two."""
+    found = Configuration()["capture.ring_kib"]
+    if found.value is None:
         return None
-    pages = int(given) * 1024 // os.sysconf("SC_PAGESIZE") if given.isdigit() else 0
+    pages: int = found.value * 1024 // os.sysconf("SC_PAGESIZE")
     if pages < 1 or pages & (pages - 1):
         raise UnderglassError(
-            f"UNDERGLASS_RING_KIB={given} is not a power of two of at least one page",
-            hint="UNDERGLASS_RING_KIB=65536",
+            f"{found.where}: capture.ring_kib = {found.value} is not a power of two of at least one"
+            " page",
+            hint="ring_kib = 65536, or UNDERGLASS_RING_KIB=65536",
             exit_code=2,
         )
     return pages
@@ -101,7 +111,7 @@ def _ring_pages() -> int | None:
 
 def watch(what: Watch) -> Summary:
     """Capture until the command ends, the time is over or Ctrl-C. Raises UnderglassError."""
-    who = invoker()
+    who = what.serving.who if what.serving is not None else invoker()
     with ProbeClient(data_ring_pages=_ring_pages()) as probe:
         held = HeldCommand(what.command, who) if what.command else None
         try:
@@ -112,85 +122,94 @@ def watch(what: Watch) -> Summary:
 
 
 def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | None) -> Summary:
+    serving = what.serving
     state = state_directory()  # while it is still known whose
     prices, limits = price_file(what.prices), runaway_limits()
-    privileges.drop(who)
+    privileges.drop(who, groups=serving.groups if serving is not None else ())
+    if serving is not None:
+        serving.check_code()
+        state = serving.state or state
     salt = fingerprint_salt(state)
     if what.store is not None:
         make_private(what.store.parent)
-    _request_targets(what, probe, held)
+    _prepare(what, probe, held)
 
-    from analysis.live import LiveAnalyst
     from collector.capture import LiveCapture
     from collector.capture_info import observe
     from collector.decoding import tell_decoder
     from collector.pipeline import Pipeline
-    from collector.query_service import QueryService
     from collector.raw_data import RawData
     from collector.recording import RecordingWriter
     from collector.redaction import Redactor
     from collector.rows import Batch
-    from collector.store import Store
-    from collector.writer import BatchWriter
 
     overrides = price_overrides(prices)
     info = observe(what.description, __version__)
     keeps_frames = what.recording is not None or what.raw_limit_bytes is not None
     redactor = Redactor(salt, bodies=keeps_frames)
     summary = Summary()
-    store = Store.open(what.store, content=what.content) if what.store is not None else None
-    recording = RecordingWriter(what.recording, info) if what.recording is not None else None
+    recording: RecordingWriter | None = None
     raw: RawData | None = None
-    queries: QueryService | None = None
-    analyst: LiveAnalyst | None = None
-    alerts = Alerts(what.alerts) if what.alerts is not None else None
+    peers = Peers(probe)
+    keeping: Keeping | None = None
+    if what.store is not None:
+        keeping = Keeping(
+            what.store,
+            content=what.content,
+            scope=_scope(what, probe, held),
+            peers=peers,
+            limits=limits,
+            alerts=what.alerts,
+            on_finding=what.on_finding,
+            place=serving.place if serving is not None else None,
+            joins=serving is None,
+        )
     try:
+        if keeping is not None and serving is not None:
+            keeping.answer_queries()
+        if what.recording is not None:
+            recording = RecordingWriter(what.recording, info)
         if what.store is not None and what.raw_limit_bytes is not None:
             raw = RawData(what.store, info, what.raw_limit_bytes)
         pipeline = None
-        if store is not None:
+        if keeping is not None:
             pipeline = Pipeline(
                 info,
                 redactor.redact_text,
-                content=what.content,
+                content=keeping.content,
                 overrides=overrides,
                 ignore=probe.ignore,
                 header_value=redactor.header_value,
                 fingerprinter=redactor.fingerprinter,
+                redact_growing=redactor.redact_growing,
             )
-        writer = BatchWriter(store.write, _complain) if store is not None else None
-        if store is not None:
-            analyst = LiveAnalyst(store, alerts, limits)
 
         def write(batch: Batch) -> None:
-            nonlocal queries
             tell_decoder(batch, __version__)
             if raw is not None:
                 raw.tell(batch)
             summary.add(batch)
-            if writer is not None:
-                writer(batch)
-            if analyst is not None:
-                analyst.nudge()
-            if queries is None and store is not None and capture.flushes:
-                queries = QueryService(store)  # now there is something to ask for
-                queries.start()
+            if keeping is not None:
+                keeping.write(batch)
 
-        capture = LiveCapture(probe, redactor, pipeline, write, recording, raw)
+        capture = LiveCapture(probe, redactor, pipeline, write, recording, raw, peers.told)
+        _follow(what, probe)
         capture.wait_ready()
+        if what.greeting is not None:
+            print(f"underglass: {what.greeting}", file=sys.stderr, flush=True)
         if held is not None:
             held.release()
-        _pump(capture, held, what.seconds)
+        if keeping is not None and serving is not None:
+            keeping.wait_until_answering()
+            serving.progress.ready()
+        _pump(capture, held, what.seconds, serving)
+        if serving is not None:
+            serving.progress.stopping()
         capture.stop()
-        if writer is not None:
-            writer.close()
-            summary.dropped_rows = writer.dropped_rows
-        if analyst is not None:
-            analyst.close()
-            if analyst.failure is not None:
-                print(f"underglass: analysis failed: {analyst.failure}", file=sys.stderr)
+        if keeping is not None:
+            summary.dropped_rows = keeping.finish()
         if capture.recording_failure is not None:
-            _complain(capture.recording_failure)
+            complain(capture.recording_failure)
             summary.recording_failed = True
         if raw is not None:
             _tell_raw(raw)
@@ -203,16 +222,13 @@ def _capture(what: Watch, who: Invoker, probe: ProbeClient, held: HeldCommand | 
         summary.probe_died = capture.probe_died
         summary.exit_code = held.exit_code or 0 if held is not None else 0
     finally:
-        if queries is not None:
-            queries.close()
-        if alerts is not None:
-            alerts.close()
-        if store is not None:
-            store.close()
+        if keeping is not None:
+            keeping.close()
     return summary
 
 
-def _request_targets(what: Watch, probe: ProbeClient, held: HeldCommand | None) -> None:
+def _prepare(what: Watch, probe: ProbeClient, held: HeldCommand | None) -> None:
+    """Ask for what takes the probe process time and no other capture can mind."""
     from collector.sensitive import kernel_names
 
     if what.freeze:
@@ -223,12 +239,31 @@ def _request_targets(what: Watch, probe: ProbeClient, held: HeldCommand | None) 
         for path in programs_of(held.command):
             probe.control("hook", path=path)
         probe.control("follow_held", pid=held.pid)
+
+
+def _follow(what: Watch, probe: ProbeClient) -> None:
+    """Bring into scope what runs already, now that it is known what others watch."""
     for pid in what.pids:
         probe.control("follow", pid=pid)
     for name in what.names:
         probe.control("follow_name", name=name)
     if what.everything:
-        probe.control("follow_all", excluded=[os.getpid(), probe.pid])
+        probe.control("follow_all", excluded=[os.getpid(), probe.pid, *what.but])
+
+
+def _scope(what: Watch, probe: ProbeClient, held: HeldCommand | None) -> CaptureScope:
+    """What this capture watches, for the others of its store."""
+    from collector.capture_scope import CaptureScope
+
+    return CaptureScope(
+        pid=os.getpid(),
+        probe=probe.pid,
+        command=f"underglass {what.description}",
+        pids=what.pids if held is None else (held.pid,),
+        names=what.names,
+        everything=what.everything,
+        held=held is not None,
+    )
 
 
 def _tell_raw(raw: RawData) -> None:
@@ -236,14 +271,15 @@ def _tell_raw(raw: RawData) -> None:
     print(f"underglass: kept {size_kb:,.0f} KiB of raw data in {raw.path}", file=sys.stderr)
     if raw.failure is not None:
         print("underglass: the raw data is not whole", file=sys.stderr)
-        _complain(raw.failure)
+        complain(raw.failure)
 
 
-def _complain(error: UnderglassError) -> None:
-    print(f"underglass: {error}; {error.hint or ''}", file=sys.stderr)
-
-
-def _pump(capture: LiveCapture, held: HeldCommand | None, seconds: float | None) -> None:
+def _pump(
+    capture: LiveCapture,
+    held: HeldCommand | None,
+    seconds: float | None,
+    serving: Serving | None,
+) -> None:
     deadline = None if seconds is None else time.monotonic() + seconds
     stopping = False
 
@@ -261,6 +297,10 @@ def _pump(capture: LiveCapture, held: HeldCommand | None, seconds: float | None)
                 return
             if deadline is not None and time.monotonic() >= deadline:
                 return
+            if serving is not None:
+                if serving.abandoned:
+                    return
+                serving.progress.alive()
             capture.pump(timeout_s=0.25, wake=wake)
         while held is not None and held.poll() is None:  # the probes are gone; the agent is not
             time.sleep(0.05)

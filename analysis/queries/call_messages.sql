@@ -46,7 +46,8 @@ sent AS (
 SELECT
     chain.position,
     CASE WHEN chain.position <= sent.position THEN 'input' ELSE 'output' END AS side,
-    chain.content_hash
+    chain.content_hash,
+    chain.node
 FROM chain
 CROSS JOIN sent
 ORDER BY chain.position

@@ -1,6 +1,6 @@
 -- How full the contexts of sessions are: of each its last request whose list is known, its fullest
--- one, its compactions, and how much of all was sent before. Those active last come first, at most
--- $most. $since_ns: nanoseconds since the epoch, or NULL.
+-- one, its compactions, and how much of all was sent before. $since_ns: nanoseconds since the
+-- epoch, or NULL.
 WITH used AS (
     SELECT
         session_id,
@@ -19,8 +19,6 @@ WITH used AS (
     FROM context_use
     WHERE ($since_ns::BIGINT IS NULL OR at_ns >= $since_ns::BIGINT)
     GROUP BY session_id
-    ORDER BY last_ns DESC, session_id
-    LIMIT $most::BIGINT
 )
 SELECT
     session_id, session.agent, make_timestamptz(last_ns // 1000) AS last_at,
@@ -28,4 +26,3 @@ SELECT
     tool_result_bytes, resent_share, compactions, dropped_bytes
 FROM used
 LEFT JOIN session USING (session_id)
-ORDER BY last_ns DESC, session_id

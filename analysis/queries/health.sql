@@ -1,2 +1,2 @@
 -- Every counter, summed over the captures.
-SELECT source, counter, cause, value FROM health ORDER BY source, counter, cause
+SELECT source, counter, cause, value FROM health

@@ -1,7 +1,6 @@
--- Requests to providers that infer nothing, oldest first. $since_ns: nanoseconds since the epoch,
--- or NULL. $session: or NULL for all; else only those whose client named this session.
+-- Requests to providers that infer nothing. $since_ns: nanoseconds since the epoch, or NULL.
+-- $session: or NULL for all; else only those whose client named this session.
 SELECT *
 FROM provider_requests
 WHERE ($since_ns::BIGINT IS NULL OR started_at >= make_timestamptz($since_ns::BIGINT // 1000))
   AND ($session::TEXT IS NULL OR session_id = $session)
-ORDER BY started_at, request_id

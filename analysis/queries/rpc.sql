@@ -1,5 +1,5 @@
--- JSON-RPC messages, oldest first. $since_ns: nanoseconds since the epoch, or NULL. $session: or
--- NULL for all. A process that executed another program has a longer key, which begins the same.
+-- JSON-RPC messages. $since_ns: nanoseconds since the epoch, or NULL. $session: or NULL for all.
+-- A process that executed another program has a longer key, which begins the same.
 WITH members AS (
     SELECT DISTINCT regexp_extract(process_key, '^[^:]*:[^:]*:[^:]*') AS process
     FROM processes
@@ -11,4 +11,3 @@ WHERE ($since_ns::BIGINT IS NULL OR started_at >= make_timestamptz($since_ns::BI
   AND ($session::TEXT IS NULL
        OR writer_process IN (SELECT process FROM members)
        OR reader_process IN (SELECT process FROM members))
-ORDER BY started_at, position, message_id

@@ -1,4 +1,4 @@
--- Requests over JSON-RPC or A2A with their answers, oldest first. $since_ns: nanoseconds since the
+-- Requests over JSON-RPC or A2A with their answers. $since_ns: nanoseconds since the
 -- epoch, or NULL. $session: or NULL for all; those of its processes, as client or as server.
 WITH members AS (
     SELECT DISTINCT regexp_extract(process_key, '^[^:]*:[^:]*:[^:]*') AS process
@@ -15,4 +15,3 @@ SELECT *
 FROM rpc_calls
 WHERE ($since_ns::BIGINT IS NULL OR started_at >= make_timestamptz($since_ns::BIGINT // 1000))
   AND ($session::TEXT IS NULL OR channel_id IN (SELECT channel_id FROM own))
-ORDER BY started_at, message_id

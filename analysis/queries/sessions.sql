@@ -1,4 +1,4 @@
--- Sessions active at or after $since_ns (nanoseconds since the epoch, or NULL), oldest first.
+-- Sessions active at or after $since_ns (nanoseconds since the epoch, or NULL).
 SELECT *
 FROM sessions
 WHERE ($since_ns::BIGINT IS NULL
@@ -6,4 +6,3 @@ WHERE ($since_ns::BIGINT IS NULL
        OR ended_at >= make_timestamptz($since_ns::BIGINT // 1000)
        OR running_calls > 0)
   AND ($session::TEXT IS NULL OR session_id = $session)
-ORDER BY started_at, session_id

@@ -28,4 +28,5 @@ WHERE (cache_read_tokens > 0 OR cache_write_tokens > 0)
   AND cost_usd IS NOT NULL
   AND ($since_ns::BIGINT IS NULL OR started_ns >= $since_ns::BIGINT)
   AND ($session::TEXT IS NULL OR session_id = $session)
+  AND {where}
 GROUP BY ALL

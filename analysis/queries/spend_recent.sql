@@ -4,6 +4,7 @@ WITH chosen AS (
     FROM llm_call
     WHERE ($since_ns::BIGINT IS NULL OR started_ns >= $since_ns::BIGINT)
       AND ($session::TEXT IS NULL OR session_id = $session)
+      AND {where}
 )
 SELECT
     sum(cost_usd) AS cost_usd, min(started_ns) AS first_ns, max(started_ns) AS last_ns

@@ -1,6 +1,5 @@
--- Tool calls, oldest first. $since_ns: nanoseconds since the epoch, or NULL. $session: or NULL.
+-- Tool calls. $since_ns: nanoseconds since the epoch, or NULL. $session: or NULL.
 SELECT *
 FROM tools
 WHERE ($since_ns::BIGINT IS NULL OR requested_at >= make_timestamptz($since_ns::BIGINT // 1000))
   AND ($session::TEXT IS NULL OR session_id = $session)
-ORDER BY requested_at, call_id, tool_call_id

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from collector.http.events import Headers, RequestHead, ResponseHead
-from collector.llm.model import JsonObject, LlmRequest, LlmResponse
+from collector.llm.model import Json, JsonObject, LlmRequest, LlmResponse
 
 
 class ResponseDecoder(Protocol):
@@ -26,6 +26,9 @@ class ResponseDecoder(Protocol):
 
     def snapshot(self) -> LlmResponse:
         """What is known so far; cheap enough to call a few times a second."""
+
+    def said(self) -> tuple[Json, ...]:
+        """`output` as far as it has come, texts and tool arguments cut where they are; as cheap."""
 
     def finish(self, complete: bool) -> LlmResponse:
         """The final response. `complete` says whether the HTTP body arrived whole."""

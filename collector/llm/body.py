@@ -107,6 +107,10 @@ class BodyDecoder(ABC):
         """What is known so far. Tool calls appear when their arguments are whole."""
         return self._response(final=False, complete=False)
 
+    def said(self) -> tuple[Json, ...]:
+        """The output so far, texts and tool arguments cut where they are."""
+        return self._output()
+
     def finish(self, complete: bool) -> LlmResponse:
         """The final response. `complete` says whether the HTTP body arrived whole."""
         if self._framing is not None:

@@ -150,7 +150,11 @@ static __always_inline u64 process_start_ns(u64 task) {
 /* Targets: processes in scope. Flag bit 0: children are in scope too. */
 #define TARGET_FOLLOW 1
 BPF_HASH(targets, u32, u32, 65536);
-BPF_HASH(excluded, u32, u32, 256); /* never in scope, such as the observer itself */
+/* Never in scope of names and of the whole host: the observer itself, and what other captures
+ * watch. The value is the pid of the collector that watches it, which children inherit; 0 is for
+ * one process alone. The end of a process is told when that bit is set. */
+#define EXCLUDED_END_TOLD (1U << 31)
+BPF_HASH(excluded, u32, u32, 16384);
 struct process_name {
     char text[16];
 };

@@ -73,6 +73,12 @@ int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx) {
     u64 child = ctx->args[1];
     u32 pid = kernel_u32(child + TASK_PID);
     u32 ppid = bpf_get_current_pid_tgid() >> 32;
+    u32 *watcher = excluded.lookup(&ppid);
+    if (watcher && *watcher && pid == kernel_u32(child + TASK_TGID)) {
+        u32 same = *watcher & ~EXCLUDED_END_TOLD;
+        if (excluded.update(&pid, &same))
+            count(COUNT_TARGETS_LOST, 1);
+    }
     if (!in_scope(ppid))
         return 0;
     if (pid != kernel_u32(child + TASK_TGID)) { /* a thread */
@@ -145,6 +151,8 @@ int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx) {
     u64 task = ctx->args[0];
     u32 pid = bpf_get_current_pid_tgid() >> 32;
     if (!in_scope(pid)) {
+        if (excluded.lookup(&pid))
+            return 0;
         struct process_name name = {};
         bpf_get_current_comm(&name.text, sizeof(name.text));
         u32 *flags = target_names.lookup(&name);
@@ -218,7 +226,14 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx) {
     /* A process ends with its last thread. The first may be gone long before, also because another
      * one executed a program and took its place. */
     u64 task = ctx->args[0];
-    if (!in_scope(pid) || kernel_u32(kernel_u64(task + TASK_SIGNAL) + SIGNAL_LIVE))
+    if (kernel_u32(kernel_u64(task + TASK_SIGNAL) + SIGNAL_LIVE))
+        return 0;
+    u32 *watcher = excluded.lookup(&pid);
+    bool told = watcher && *watcher & EXCLUDED_END_TOLD;
+    bool seen = in_scope(pid);
+    if (watcher)
+        excluded.delete(&pid);
+    if (!seen && !told)
         return 0;
     struct ended_process process = {.start_ns = process_start_ns(task), .pid = pid};
     u8 yes = 1;

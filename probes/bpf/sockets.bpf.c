@@ -241,6 +241,17 @@ static __always_inline int mapped(u64 regs, u32 pid, s64 address) {
     return 0;
 }
 
+/* Whether the other end of a Unix socket is a collector: readers ask it over HTTP/2, which is no
+ * agent's traffic. The peer is the process that made the listening socket. */
+static __always_inline bool asks_collector(u64 sock) {
+    u64 peer = kernel_u64(sock + SOCK_PEER_PID);
+    if (!peer)
+        return false;
+    u32 pid = kernel_u32(peer + PID_NUMBERS + UPID_NR);
+    u32 *watcher = excluded.lookup(&pid);
+    return watcher && (*watcher & ~EXCLUDED_END_TOLD) == pid;
+}
+
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     s64 result = ctx->args[1];
     u64 regs = ctx->args[0];
@@ -322,6 +333,8 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
             return 0;
         if (endpoint->state == STATE_UNKNOWN) {
             endpoint->state = classify(endpoint, shape, file.kind, family, call.direction);
+            if (endpoint->state == STATE_PLAIN && family == AF_UNIX && asks_collector(sock))
+                endpoint->state = STATE_DISMISSED;
             if (endpoint->state == STATE_TLS || endpoint->state == STATE_DISMISSED)
                 settle(tgid, call.fd, file.number, sock, family, endpoint->state);
             if (endpoint->state == STATE_TLS && call.direction == WRITE)

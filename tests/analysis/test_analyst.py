@@ -162,6 +162,18 @@ def test_the_live_analyst_finds_before_it_is_closed(store: Store) -> None:
     assert rows(store, "SELECT count FROM finding") == [(4,)]
 
 
+def test_sessions_that_go_on_elsewhere_are_left_to_others(store: Store) -> None:
+    store.write(Batch(sessions=[SessionRow(one, "read", None, None, None, 1, 1) for one in "ab"]))
+    live = LiveAnalyst(store)
+    live.close(but=["b"])
+    assert set(store.stale_sessions()) == {"b"}
+    stopped = LiveAnalyst(store)
+    stopped.nudge()
+    stopped.stop()
+    assert analyse(store) <= 1
+    assert not store.stale_sessions()
+
+
 def test_a_store_that_cannot_be_written_is_told_and_tried_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from analysis.message_parts import Part, message_parts
 
+DATA = "iVBORw0KGgo=" * 1366
 ARGUMENTS = '{\n  "command": "ls"\n}'
 
 
@@ -171,3 +172,27 @@ def test_deep_nesting_is_not_fatal() -> None:
     for _ in range(600):
         deep = {"a": deep}
     assert message_parts({"role": "user", "content": [{"type": "x", "y": deep}]})[0].title == "x"
+
+
+PNG = {"type": "base64", "media_type": "image/png", "data": DATA}
+ENCODED: list[tuple[dict[str, Any], str]] = [
+    ({"type": "image", "source": PNG}, "image/png, 12 KB"),
+    ({"type": "image_url", "image_url": {"url": f"data:image/gif;base64,{DATA}"}},
+     "image/gif, 12 KB"),
+    ({"type": "input_image", "image_url": f"data:image/webp;base64,{DATA}"}, "image/webp, 12 KB"),
+    ({"type": "input_audio", "input_audio": {"data": DATA, "format": "wav"}}, "audio wav, 12 KB"),
+    ({"inlineData": {"mimeType": "video/mp4", "data": DATA * 1000}}, "video/mp4, 12 MB"),
+    ({"image": {"format": "png", "source": {"bytes": DATA}}}, "png, 12 KB"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("block", "said"), ENCODED)
+def test_encoded_data_is_told_by_its_size(block: dict[str, Any], said: str) -> None:
+    [part] = message_parts({"role": "user", "content": [block]})
+    assert (part.kind, part.text) == ("other", said)
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"text": "see"}, block]}
+    [part] = message_parts({"role": "user", "content": [result]})
+    assert part.text == f"see\n{said}"
+    linked = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    [part] = message_parts({"role": "user", "content": [linked]})
+    assert "https://example.com/a.png" in part.text

@@ -174,7 +174,7 @@ def test_savings_follow_the_size_of_the_request(tmp_path: Path) -> None:
             store.write(Batch(calls=[call("a", 0, input_tokens=inputs, cache_read_tokens=inputs)]))
         with open_reader(path) as reader:
             asked: dict[str, Any] = {"by": "agent", "keys": [], "since_ns": None, "session": None}
-            found = reader.rows(query("spend_cache"), asked)
+            found = reader.rows(query("spend_cache").replace("{where}", "TRUE"), asked)
             assert found.column("size_class") == (size_class,)
             saved = cache_savings(found)["claude-code", None]
         plain = usd(input_tokens=inputs, output_tokens=0)

@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 
 from collector import processes
+from collector.pipeline import Pipeline
 from collector.processes import ProcessTable
 from collector.rows import ProcessRow
 from probes import frames
 from probes.events import (
+    ProbeState,
     ProcessExecuted,
     ProcessExited,
     ProcessForked,
@@ -218,3 +220,25 @@ def test_a_circle_of_parents_ends() -> None:
     table = ProcessTable(INFO)
     feed(table, forked(AGENT, SHELL), forked(SHELL, AGENT))
     assert table.root(AGENT, STARTED_NS)
+
+
+def test_processes_that_another_capture_watches_are_told_no_more() -> None:
+    pipeline = Pipeline(INFO, str)
+    for frame in (
+        executed(AGENT, 1, [b"agent"]),
+        forked(SHELL, AGENT),
+        executed(SHELL, AGENT, [b"underglass", b"run"]),
+    ):
+        pipeline.feed(frame)
+    assert {row.pid for row in pipeline.take().processes} == {AGENT, SHELL}
+    left = '{"watcher": 200, "pids": [300, 4711]}'  # the capture's own process is not among them
+    for frame in (
+        forked(TOOL, SHELL),
+        frames.encode(ProbeState(1, "left_out", left, None, 0)),
+        frames.encode(ProbeState(2, "left_out", "no JSON", None, 0)),
+        exited(TOOL, 0),
+        exited(SHELL, 2 << 8),
+    ):
+        pipeline.feed(frame)
+    (capture,) = pipeline.take().processes
+    assert (capture.pid, capture.exit_code) == (SHELL, 2)

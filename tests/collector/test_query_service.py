@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from analysis.reading import Reader, open_reader
+from analysis.reading import Reader, open_reader, open_service
 from collector.ownership import is_owned
-from collector.query_service import LIMITS, QueryService, ask, socket_path
+from collector.query_client import QueryClient
+from collector.query_service import LIMITS, QueryService, SocketPlace, socket_path
 from collector.read_query import Limits
 from collector.rows import Batch
 from collector.store import Store
-from collector.store_errors import QueryFailed, StoreLocked
+from collector.store_errors import CollectorDiffers, CollectorGone, QueryFailed, StoreLocked
 from tests.collector.store_rows import call, health, session
 
 READER = """
@@ -311,5 +312,110 @@ def test_a_socket_path_is_short_and_private(
 
 
 def test_nobody_answers_at_a_missing_socket(tmp_path: Path) -> None:
-    with pytest.raises(ConnectionError):
-        ask(str(tmp_path / "no.sock"), "SELECT 1", None, 5.0)
+    with pytest.raises(FileNotFoundError):
+        QueryClient(str(tmp_path / "no.sock"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> SocketPlace:
+    gid = next((gid for gid in os.getgroups() if gid != os.getgid()), os.getgid())
+    return SocketPlace(tmp_path / "q.sock", 1 if os.geteuid() == 0 else gid)
+
+
+def test_a_group_may_reach_a_service_and_nobody_else(store: Store, place: SocketPlace) -> None:
+    service = QueryService(store, place=place)
+    service.start()
+    assert service.wait_until_ready(20), service.failure
+    found = place.path.stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, place.gid)
+    store.write(Batch(calls=[call()]))
+    with open_service(str(place.path)) as reader:
+        assert (reader.path, reader.source) == (store.path, f"collector pid {os.getpid()}")
+        assert reader.rows("SELECT call_id FROM calls").rows == (("c1",),)
+        with pytest.raises(QueryFailed):
+            reader.rows("DELETE FROM llm_call")
+    with open_reader(store.path) as reader:  # it is announced, too
+        assert reader.source == f"collector pid {os.getpid()}"
+    service.close()
+    assert not list(place.path.parent.glob("q.sock*"))
+    with pytest.raises(CollectorGone), open_service(str(place.path)):
+        pass
+
+
+def test_a_service_never_takes_anothers_place(
+    tmp_path: Path, store: Store, place: SocketPlace
+) -> None:
+    first = QueryService(store, place=place)
+    first.start()
+    assert first.wait_until_ready(20), first.failure
+    with Store.open(tmp_path / "other.db") as other:
+        second = QueryService(other, place=place)
+        second.start()
+        assert not second.wait_until_ready(20)
+        assert "another collector answers" in str(second.failure)
+        second.close()
+    with QueryClient(str(place.path)) as client:
+        assert client.about().store == store.path
+    first.close()
+    place.path.write_text("no socket")
+    third = QueryService(store, place=place)
+    third.start()
+    assert not third.wait_until_ready(20)
+    third.close()
+    assert place.path.read_text() == "no socket"
+
+
+def test_a_collector_of_another_version_is_told(
+    store: Store, place: SocketPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = QueryService(store, place=place)
+    service.start()
+    assert service.wait_until_ready(20), service.failure
+    try:
+        for known, hint in ((1, "upgrade"), (10_000, "restart")):
+            monkeypatch.setattr("collector.migrations.known_version", lambda known=known: known)
+            with pytest.raises(CollectorDiffers) as raised, open_service(str(place.path)):
+                pass
+            assert hint in str(raised.value.hint)
+    finally:
+        service.close()
+
+
+def test_what_is_no_query_at_all_is_refused(store: Store, service: QueryService) -> None:
+    from pyarrow import flight
+
+    _, owner = is_owned(store.path)
+    assert owner is not None
+    with flight.connect(f"grpc+unix://{owner.socket}") as client:
+        for ticket in (b"", b"[]", b'{"parameters": 1}', b"\xff" * 100):
+            with pytest.raises(flight.FlightServerError, match="not a query"):
+                client.do_get(flight.Ticket(ticket)).read_all()
+        with pytest.raises(flight.FlightServerError, match="one action"):
+            list(client.do_action(flight.Action("shutdown", b"")))
+    with open_reader(store.path) as reader:
+        assert reader.rows("SELECT 1").rows == ((1,),)
+
+
+def test_only_so_many_queries_at_once(
+    store: Store, service: QueryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.query_service.MOST_AT_ONCE", 0)
+    with open_reader(store.path) as reader:
+        with pytest.raises(QueryFailed, match="under way") as raised:
+            reader.rows("SELECT 1")
+        assert "again" in str(raised.value.hint)
+        monkeypatch.setattr("collector.query_service.MOST_AT_ONCE", 1)
+        assert reader.rows("SELECT 1").rows == ((1,),)
+
+
+def test_readers_claim_the_processor_for_the_collector(store: Store) -> None:
+    claims: list[bool] = []
+    service = QueryService(store, claim=claims.append)
+    service.start()
+    assert service.wait_until_ready(20), service.failure
+    for _ in range(2):
+        with open_reader(store.path) as reader:
+            reader.rows("SELECT 1")
+    assert claims == [True]
+    service.close()
+    assert claims == [True]

@@ -128,7 +128,8 @@ def test_redecoding_gives_what_decoding_at_once_gives(
 
 
 def test_every_table_is_put_to_the_test(right: Tables) -> None:
-    assert [name for name, rows in right.items() if not rows] == []
+    only_live = ["running_answer"]
+    assert [name for name, rows in right.items() if not rows] == only_live
     columns = next(table.schema.names for table in TABLES if table.name == "llm_call")
     spoken = {row[columns.index("protocol")] for row in right["llm_call"]}
     assert spoken == {"http/1.1", "http/2", "websocket"}

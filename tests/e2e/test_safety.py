@@ -63,7 +63,7 @@ def test_kill_9_leaves_the_agent_unharmed_and_loses_at_most_a_second(
                for call in stored)  # fmt: skip
 
 
-def test_second_collector_is_told_who_owns_the_store(standin: Start, tmp_path: Path) -> None:
+def test_who_needs_the_store_alone_is_told_who_owns_it(standin: Start, tmp_path: Path) -> None:
     server = standin("echo", latency_scale=0)
     store, answers = tmp_path / "store.db", tmp_path / "answers"
     first = subprocess.Popen(
@@ -73,7 +73,7 @@ def test_second_collector_is_told_who_owns_the_store(standin: Start, tmp_path: P
     )
     wait_for(lambda: len(lines_of(answers)) >= 2, "two answers")
     second = subprocess.run(
-        [UNDERGLASS, "run", "--db", store, "--", "true"], capture_output=True, text=True
+        [UNDERGLASS, "analyse", "--db", store], capture_output=True, text=True
     )
     assert second.returncode == 1
     assert f"pid {first.pid}" in second.stderr

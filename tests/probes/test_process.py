@@ -66,6 +66,22 @@ def test_a_reader_that_holds_up_the_rings_gets_its_share(
     assert os.sched_getscheduler(reader) == os.SCHED_IDLE
 
 
+def test_a_reader_whom_others_wait_for_has_its_share_whatever_the_rings_hold(
+    reader: int, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    session = Session()
+    process = ProbeProcess(ends[0], cast(Any, session))
+    process._obey({"operation": "claim", "on": True})  # of one that was not made to yield
+    process._reader = ReaderPriority(reader)
+    for claimed, policy in ((True, os.SCHED_OTHER), (False, os.SCHED_IDLE)):
+        process._obey({"operation": "claim", "on": claimed})
+        process._reader.adapt(cast(Any, session.rings))
+        assert os.sched_getscheduler(reader) == policy
+    process._obey({"operation": "stop"})
+    process._obey({"operation": "claim", "on": False})
+    assert os.sched_getscheduler(reader) == os.SCHED_OTHER
+
+
 def test_a_reader_that_goes_while_it_is_waited_for(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ from tests.collector.store_rows import (
 )
 from tui.app import UnderglassApp
 from tui.screens.main import MainScreen
+from tui.settings import Settings
+from tui.snapshot import Place
+from tui.view import View
+from tui.widgets.filter_input import FilterText
 from tui.widgets.row_table import RowTable
 
 NARROW = (80, 24)
@@ -228,13 +233,14 @@ class Stage:
     async def filter(self, text: str) -> str:
         """Paste a filter and keep it."""
         await self.press("slash")
-        assert self.app.focused is not None
+        assert isinstance(self.app.focused, FilterText)
+        self.app.focused.value = ""
         self.app.focused.post_message(events.Paste(text))
         return await self.press("enter")
 
     async def look(self) -> str:
         """Let the dashboard look at the store again."""
-        self.app.refresh_feed()
+        self.app.look()
         await self.settle()
         return self.text
 
@@ -270,18 +276,28 @@ class Stage:
 
     @property
     def main(self) -> MainScreen:
-        """The tables, which must be on the screen."""
+        """The views, which must be on the screen."""
         assert isinstance(self.app.screen, MainScreen)
         return self.app.screen
 
     @property
+    def view(self) -> View:
+        """The view on the screen."""
+        return self.main.view
+
+    @property
     def rows(self) -> RowTable:
-        """The table on the screen."""
-        return self.app.screen.query_one(RowTable)
+        """The table in the view on the screen."""
+        return self.view.query_one(RowTable)
 
     def keys(self, field: str) -> list[Any]:
         """One field of the rows, as they stand on the screen."""
-        return [row[field] for row in self.rows.rows]
+        return [row[field] for row in self.rows.page.rows]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the dashboard said in passing, the newest last."""
+        return [note.message for note in self.app._notifications]
 
     def colour_of(self, text: str) -> tuple[int, int, int]:
         """Red, green and blue of the first place where the text is drawn."""
@@ -294,12 +310,18 @@ class Stage:
 
 
 def play(
-    path: Path, script: Callable[[Stage], Awaitable[None]], size: tuple[int, int] = NARROW
+    path: Path | Place,
+    script: Callable[[Stage], Awaitable[None]],
+    size: tuple[int, int] = NARROW,
+    *,
+    first: str = "overview",
+    settings: Settings | None = None,
 ) -> None:
     """Run the dashboard on the store, without a timer and with the clock held, and the script."""
 
     async def run() -> None:
-        app = UnderglassApp(path, interval_s=None, clock=lambda: NOW)
+        chosen = replace(settings or Settings(), interval_s=None)
+        app = UnderglassApp(path, settings=chosen, first=first, clock=lambda: NOW)
         app.animation_level = "none"
         async with app.run_test(size=size) as pilot:
             stage = Stage(app, pilot)

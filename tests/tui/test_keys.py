@@ -1,288 +1,324 @@
-"""Every key, on a narrow and on a wide screen."""
+"""Every key of `tui.keys`, one check each: a key without a check fails."""
 
 from __future__ import annotations
 
+import json
+import stat
+from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.tui.stage import NARROW, WIDE, Stage, play
+from tests.tui.stage import Stage, play
+from tui.keys import KEYS
 from tui.screens.call import CallScreen
+from tui.screens.choice import ChoiceScreen
 from tui.screens.help import HelpScreen
-from tui.screens.main import MainScreen
-from tui.screens.record import RecordScreen
-from tui.state import VIEWS
+from tui.settings import Settings
+from tui.views import TABLE_NAMES, VIEWS
 from tui.widgets.filter_input import FilterInput
-from tui.widgets.message_view import MessageView
 
-sizes = pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "120x40"])
+TESTS = Path(__file__).parent
+DOCUMENT = TESTS.parents[1] / "docs" / "dashboard.md"
+Check = Callable[[Stage, str], Awaitable[None]]
 
 
-@sizes
-def test_numbers_choose_views(demo: Path, size: tuple[int, int]) -> None:
+async def opens_a_call(stage: Stage, key: str) -> None:
+    assert stage.rows.current is not None
+    wanted = stage.rows.current["call_id"]
+    await stage.press(key)
+    assert isinstance(stage.app.screen, CallScreen)
+    assert stage.app.screen.key == wanted
+
+
+async def goes_back(stage: Stage, key: str) -> None:
+    await stage.press("0", "1")
+    assert stage.main.name_shown == "sessions"
+    await stage.press("enter")
+    assert stage.main.name_shown == "calls"
+    assert stage.keys("call_id") == ["d2", "d1"]
+    assert "session s2 ›" in stage.lines[2]
+    await stage.filter("status:ok")
+    assert stage.keys("call_id") == ["d1"]
+    await stage.press(key)
+    assert stage.keys("call_id") == ["d2", "d1"], "first out of the filter"
+    await stage.press(key)
+    assert stage.main.name_shown == "sessions", "then out of the session"
+    assert len(stage.keys("session_id")) == 2
+    await stage.press(key)
+    assert stage.main.name_shown == "calls", "then to the view before"
+    assert len(stage.keys("call_id")) == 10
+
+
+async def moves_down(stage: Stage, key: str) -> None:
+    await stage.press(key, key)
+    assert stage.rows.cursor == 2
+    assert not stage.rows.following
+
+
+async def moves_up(stage: Stage, key: str) -> None:
+    await stage.press("j", "j", key)
+    assert stage.rows.cursor == 1
+    await stage.press(key, key)
+    assert stage.rows.cursor == 0
+    assert stage.rows.following, "at the top it follows again"
+
+
+async def moves_a_page(stage: Stage, key: str) -> None:
+    down = key in ("pagedown", "ctrl+d")
+    await stage.press(*([] if down else ["G"]), key)
+    assert stage.rows.cursor == (9 if down else 0), "all rows fit the screen"
+
+
+async def moves_to_the_end(stage: Stage, key: str) -> None:
+    await stage.press("j", key)
+    assert stage.rows.cursor == (9 if KEYS["bottom"].keys.find(key) >= 0 else 0)
+
+
+async def offers_tables(stage: Stage, key: str) -> None:
+    for number, name in ((3, TABLE_NAMES[2]), (9, TABLE_NAMES[8])):
+        await stage.press(key)
+        assert isinstance(stage.app.screen, ChoiceScreen)
+        await stage.press(str(number))
+        assert stage.main.name_shown == name
+        assert stage.main.table is not None
+        assert stage.lines[2].startswith(f" {stage.main.table.label}: ")
+    await stage.press(key, "j", "j", "k", "G", "g", "enter")
+    assert stage.main.name_shown == "sessions"
+    await stage.press(key, "q")
+    assert stage.main.name_shown == "sessions"
+
+
+async def filters(stage: Stage, key: str) -> None:
+    await stage.press(key, *"rat")
+    assert stage.keys("call_id") == ["c6"], "while one types"
+    await stage.press("escape")
+    assert len(stage.keys("call_id")) == 10
+    text = await stage.filter("status:error")
+    assert stage.keys("call_id") == ["c6"]
+    assert not stage.main.query_one(FilterInput).display
+    assert "Calls: 1" in text
+    assert "/status:error" in text
+    await stage.press("p")
+    assert stage.app.feed.paused, "keys are commands again"
+    await stage.press("p", key, "escape")
+    assert len(stage.keys("call_id")) == 10
+
+
+async def sorts(stage: Stage, key: str) -> None:
+    seen = []
+    while stage.rows.sorting.column != "cost_usd":
+        await stage.press(key)
+        seen.append(str(stage.rows.sorting.column))
+    assert seen == list(stage.rows.visible_columns[: len(seen)])
+    costs = stage.keys("cost_usd")
+    known = [cost for cost in costs if cost is not None]
+    assert known == sorted(known, reverse=True)
+    assert costs[len(known) :] == [None, None, None], "unknown costs come last"
+    assert "cost↓" in stage.lines[3]
+    assert "by cost" in stage.lines[2]
+    for _ in range(len(stage.rows.visible_columns) - len(seen) + 1):
+        await stage.press(key)
+    assert stage.rows.sorting.column is None, "after the last column by time again"
+
+
+async def reverses(stage: Stage, key: str) -> None:
+    newest = stage.keys("call_id")
+    await stage.press(key)
+    assert stage.keys("call_id") == newest[::-1]
+    assert "oldest first" in stage.lines[2]
+    await stage.press(key)
+    assert stage.keys("call_id") == newest
+
+
+async def follows(stage: Stage, key: str) -> None:
+    await stage.press("j", "j")
+    assert "following" not in stage.lines[2]
+    text = await stage.press(key)
+    assert (stage.rows.cursor, stage.rows.following) == (0, True)
+    assert "following" in text
+    await stage.press(key)
+    assert (stage.rows.cursor, stage.rows.following) == (0, False)
+    await stage.press(key)
+
+
+async def pauses(stage: Stage, key: str) -> None:
+    assert "09:00:00" in stage.text
+    assert "PAUSED" in await stage.press(key)
+    await stage.press("3")
+    assert len(stage.keys("name")) == 5, "views can be changed while paused"
+    assert "PAUSED" not in await stage.press(key)
+
+
+async def changes_the_interval(stage: Stage, key: str) -> None:
+    before = stage.app.feed.interval_s or 0.4
+    await stage.press(key)
+    after = stage.app.feed.interval_s
+    assert after is not None
+    assert (after > before) == (key == "minus")
+    assert f"every {after:g} s" in stage.notes
+
+
+async def maximises(stage: Stage, key: str) -> None:
+    lines = stage.rows.size.height
+    text = await stage.press(key)
+    assert stage.rows.size.height == lines + 4
+    assert "undecoded" in text, "the health line stays"
+    assert "1Overview" not in text
+    await stage.press(key)
+    assert stage.rows.size.height == lines
+
+
+async def copies(stage: Stage, key: str) -> None:
+    await stage.press("j", key)
+    copied = json.loads(stage.app.clipboard)
+    assert (copied["call_id"], copied["api"]) == ("d1", "anthropic.messages"), "all its fields"
+    assert any(note.startswith("Copied call d1") for note in stage.notes)
+
+
+async def exports(stage: Stage, key: str) -> None:
+    folder = stage.app.settings.export_dir
+    await stage.filter("status:error")
+    await stage.press(key, "1")
+    await stage.press(key, "2")
+    record, table = folder / "call-c6.json", folder / "calls.csv"
+    assert json.loads(record.read_text())["error_type"] == "rate_limit_error"
+    head, only = table.read_text().splitlines()
+    assert head.startswith("call_id,")
+    assert only.startswith("c6,")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (record, table)} == {0o600}
+    assert f"Written to {record}" in stage.notes
+    assert f"1 rows in {table}" in stage.notes
+    await stage.press(key, "3", "escape")
+    assert "<svg" in (folder / "underglass.svg").read_text()
+
+
+async def pages(stage: Stage, key: str) -> None:
+    shown: list[bytes] = stage.app.paged  # type: ignore[attr-defined]
+    before = len(shown)
+    await stage.press(key)
+    assert len(shown) == before + 1
+    assert b'"call_id": "d2"' in shown[-1]
+
+
+async def takes_a_screenshot(stage: Stage, key: str) -> None:
+    await stage.press(key)
+    drawn = sorted(stage.app.settings.export_dir.glob("*.svg"))[-1]
+    assert "claude-sonnet-4-5" in drawn.read_text()
+    assert stat.S_IMODE(drawn.stat().st_mode) == 0o600
+
+
+async def changes_the_theme(stage: Stage, key: str) -> None:
+    before = stage.app.theme
+    await stage.press(key)
+    assert stage.app.theme != before
+    stage.app.theme = before
+
+
+async def helps(stage: Stage, key: str) -> None:
+    text = await stage.press(key)
+    assert isinstance(stage.app.screen, HelpScreen)
+    assert "open: session › calls › messages" in text
+    text = await stage.press("G")
+    assert "Identifies the call." in text, "columns of the present view"
+    await stage.press("g", "j", "k", "ctrl+d", "ctrl+u", "escape")
+    assert stage.main.name_shown == "calls"
+    await stage.press(key, "q")
+    assert stage.main.name_shown == "calls"
+
+
+async def quits(stage: Stage, key: str) -> None:
+    assert stage.app.is_running
+    await stage.pilot.press(key)
+    assert stage.app._exit
+
+
+CHECKS: dict[str, Check] = {
+    "open": opens_a_call,
+    "back": goes_back,
+    "down": moves_down,
+    "up": moves_up,
+    "page_down": moves_a_page,
+    "page_up": moves_a_page,
+    "top": moves_to_the_end,
+    "bottom": moves_to_the_end,
+    "tables": offers_tables,
+    "filter": filters,
+    "sort": sorts,
+    "reverse": reverses,
+    "follow": follows,
+    "pause": pauses,
+    "slower": changes_the_interval,
+    "faster": changes_the_interval,
+    "maximise": maximises,
+    "copy": copies,
+    "export": exports,
+    "pager": pages,
+    "screenshot": takes_a_screenshot,
+    "theme": changes_the_theme,
+    "help": helps,
+    "quit": quits,
+}
+
+
+def test_every_key(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAGER", "pager -R")
+    shown: list[bytes] = []
+
+    def run(command: list[str], *, input: bytes, check: bool) -> None:
+        assert command == ["pager", "-R"]
+        shown.append(input)
+
+    @contextmanager
+    def suspend(_app: object) -> Any:
+        yield
+
+    monkeypatch.setattr("tui.handing_out.subprocess.run", run)
+    monkeypatch.setattr("tui.app.UnderglassApp.suspend", suspend)
+
     async def script(stage: Stage) -> None:
-        assert stage.main.table.name == "calls"
-        expected = {"sessions": 2, "calls": 10, "tools": 5, "findings": 2, "processes": 2}
-        for number, view in enumerate(VIEWS, 1):
-            await stage.press(str(number))
-            assert stage.main.table is view
-            assert len(stage.rows.rows) == expected.get(view.name, len(stage.rows.rows)) > 0
-            assert f"{view.label}: {len(stage.rows.rows)}" in stage.lines[2]
-            assert all(len(line) <= size[0] for line in stage.lines)
+        stage.app.paged = shown  # type: ignore[attr-defined]
+        for name, check in CHECKS.items():
+            for key in KEYS[name].keys.split(","):
+                while stage.app.screen is not stage.app._main:
+                    await stage.press("escape")
+                if stage.main.scope.where:
+                    await stage.press("escape")
+                await stage.press("2", "g")
+                await check(stage, key)
 
-    play(demo, script, size)
+    play(demo, script, settings=Settings(export_dir=tmp_path))
 
 
-@sizes
-def test_enter_drills_down_and_escape_comes_back(demo: Path, size: tuple[int, int]) -> None:
+def test_every_key_is_documented_and_pressed_in_some_test() -> None:
+    documented = DOCUMENT.read_text(encoding="utf-8")
+    pressed = "".join(path.read_text(encoding="utf-8") for path in TESTS.glob("test_*.py"))
+    for name, key in KEYS.items():
+        assert key_row(name) in documented, f"{name} in {DOCUMENT.name}"
+        if name not in CHECKS:
+            assert any(f'"{each}"' in pressed for each in key.keys.split(",")), name
+    for view in VIEWS:
+        assert f"| {view.label} | {view.about} |" in documented
+
+
+def key_row(name: str) -> str:
+    """An action's line in the documentation."""
+    key = KEYS[name]
+    return f"| `{name}` | `{key.keys}` | {key.about} |"
+
+
+def test_keys_are_the_users(demo: Path) -> None:
     async def script(stage: Stage) -> None:
-        await stage.press("1", "j")
-        assert stage.rows.current is not None
-        assert stage.rows.current["session_id"] == "s1"
-        await stage.press("enter")
-        assert stage.main.table.name == "calls"
-        assert stage.keys("call_id") == [f"c{n}" for n in range(8, 0, -1)]
-        assert "session s1 ›" in stage.lines[2]
-        await stage.press("j", "j", "j", "j", "enter")
-        screen = stage.app.screen
-        assert isinstance(screen, CallScreen)
-        assert screen.key == "c4"
-        await stage.press("escape")
-        assert stage.rows.current["call_id"] == "c4"
-        await stage.press("escape")
-        assert stage.main.table.name == "sessions"
-        assert len(stage.rows.rows) == 2
+        assert stage.app.theme == "nord"
+        await stage.press("s")
+        assert stage.rows.sorting.column is None, "the old key is free"
+        await stage.press("x", "n", "n")
+        assert stage.rows.sorting.column == stage.rows.visible_columns[0]
+        assert stage.rows.cursor == 2
+        text = await stage.press("f1")
+        assert "x  sort by the next column" in text, "help names the user's"
 
-    play(demo, script, size)
-
-
-@sizes
-def test_vim_keys_move_the_cursor(demo: Path, size: tuple[int, int]) -> None:
-    async def script(stage: Stage) -> None:
-        positions = []
-        for key in (
-            "j",
-            "j",
-            "k",
-            "G",
-            "j",
-            "k",
-            "g",
-            "k",
-            "pagedown",
-            "home",
-            "down",
-            "up",
-            "end",
-        ):
-            await stage.press(key)
-            positions.append(stage.rows.cursor)
-        assert positions == [1, 2, 1, 9, 9, 8, 0, 0, 9, 0, 1, 0, 9]
-
-    play(demo, script, size)
-
-
-@sizes
-def test_filter_words_fields_and_inverse(demo: Path, size: tuple[int, int]) -> None:
-    async def script(stage: Stage) -> None:
-        await stage.press("slash", *"rat")
-        assert stage.keys("call_id") == ["c6"], "while one types"
-        await stage.press("escape")
-        assert len(stage.rows.rows) == 10
-        text = await stage.filter("status:error")
-        assert stage.keys("call_id") == ["c6"]
-        assert not stage.main.query_one(FilterInput).display
-        assert "/status:error shows 1, hides 9" in text
-        await stage.press("s", "p")
-        assert stage.app.feed.paused, "keys are commands again"
-        await stage.press("escape")
-        assert len(stage.rows.rows) == 10
-        await stage.filter("!claude codex")
-        assert set(stage.keys("call_id")) == {"d1", "d2"}
-        await stage.press("slash", "escape")
-        assert len(stage.rows.rows) == 10
-        text = await stage.filter("nocolumn:x")
-        assert "no column nocolumn" in text
-
-    play(demo, script, size)
-
-
-@sizes
-def test_s_sorts_by_each_column_and_capital_s_reverses(demo: Path, size: tuple[int, int]) -> None:
-    async def script(stage: Stage) -> None:
-        newest = stage.keys("call_id")
-        await stage.press("S")
-        assert stage.keys("call_id") == newest[::-1]
-        await stage.press("S", "s")
-        assert stage.rows.sorting.column == "started_at"
-        seen = ["started_at"]
-        while stage.rows.sorting.column != "cost_usd":
-            await stage.press("s")
-            seen.append(str(stage.rows.sorting.column))
-        assert seen == list(stage.rows.visible_columns[: len(seen)])
-        costs = stage.keys("cost_usd")
-        known = [cost for cost in costs if cost is not None]
-        assert known == sorted(known, reverse=True)
-        assert costs[len(known) :] == [None, None, None], "unknown costs come last"
-        await stage.press("S")
-        assert stage.keys("cost_usd")[: len(known)] == sorted(known)
-        assert stage.keys("cost_usd")[len(known) :] == [None, None, None]
-        assert "cost↑" in stage.lines[3]
-
-    play(demo, script, size)
-
-
-@sizes
-def test_p_pauses_and_goes_on(tmp_path: Path, demo: Path, size: tuple[int, int]) -> None:
-    async def script(stage: Stage) -> None:
-        assert "09:00:00" in stage.text
-        text = await stage.press("p")
-        assert "PAUSED" in text
-        await stage.press("3")
-        assert stage.rows.rows, "views can be changed while paused"
-        text = await stage.press("p")
-        assert "PAUSED" not in text
-
-    play(demo, script, size)
-
-
-@sizes
-def test_question_mark_explains_keys_and_columns(demo: Path, size: tuple[int, int]) -> None:
-    async def script(stage: Stage) -> None:
-        text = await stage.press("question_mark")
-        assert isinstance(stage.app.screen, HelpScreen)
-        assert "filter: words that must all fit" in text
-        text = await stage.press("G")
-        assert "Identifies the call." in text, "columns of the present view"
-        await stage.press("g", "j", "k", "escape")
-        assert isinstance(stage.app.screen, MainScreen)
-        await stage.press("question_mark", "q")
-        assert isinstance(stage.app.screen, MainScreen)
-
-    play(demo, script, size)
-
-
-@pytest.mark.parametrize("key", ["q", "ctrl+c"])
-def test_quits(demo: Path, key: str) -> None:
-    async def script(stage: Stage) -> None:
-        assert stage.app.is_running
-        await stage.pilot.press(key)
-        assert stage.app._exit
-
-    play(demo, script)
-
-
-@sizes
-def test_a_finding_leads_to_its_evidence(demo: Path, size: tuple[int, int]) -> None:
-    async def script(stage: Stage) -> None:
-        await stage.press("4")
-        assert stage.keys("kind") == ["policy_denied", "error_repeat"]
-        text = await stage.press("enter")
-        assert isinstance(stage.app.screen, RecordScreen)
-        assert "A policy refused bash" in text
-        await stage.press("enter")
-        screen = stage.app.screen
-        assert isinstance(screen, CallScreen)
-        assert (screen.kind, screen.key) == ("tool", "toolu_7")
-        assert "claude-sonnet-4-5" in stage.lines[0]
-        await stage.press("escape", "escape", "j", "enter", "G", "k", "g", "j", "enter")
-        screen = stage.app.screen
-        assert isinstance(screen, CallScreen)
-        assert (screen.kind, screen.key) == ("tool", "toolu_2")
-
-    play(demo, script, size)
-
-
-@sizes
-def test_messages_fold_and_unfold(demo: Path, size: tuple[int, int]) -> None:
-    async def script(stage: Stage) -> None:
-        await stage.filter("call_id:c4")
-        await stage.press("enter")
-        views = list(stage.app.screen.query(MessageView))
-        assert [view.unfolded for view in views] == [False, False, False, True, True, True]
-        assert views[3].has_focus
-        assert "result bash (error)" in stage.text
-        assert "It fails still. [bold]Again[/bold]␛[2J." in stage.text, "neither markup nor codes"
-        assert '"command": "python3 -B shop/check.py"' in stage.text
-        await stage.press("g", "enter")
-        assert views[0].unfolded
-        assert "You are a careful engineer." in stage.text
-        await stage.press("space")
-        assert not views[0].unfolded
-        await stage.press("a")
-        assert all(view.unfolded for view in views)
-        await stage.press("j", "j")
-        assert "thinking" in stage.text
-        assert "I should run the check." in stage.text
-        await stage.press("a")
-        assert not any(view.unfolded for view in views)
-        await stage.press("G")
-        assert views[-1].has_focus
-        await stage.press("k")
-        assert views[-2].has_focus
-
-    play(demo, script, size)
-
-
-def test_the_mouse_sorts_moves_opens_and_changes_views(demo: Path) -> None:
-    async def script(stage: Stage) -> None:
-        table = stage.rows
-        at = stage.lines[3].index("model")
-        await stage.pilot.click(table, offset=(at, 0))
-        await stage.settle()
-        assert table.sorting.column == "model"
-        await stage.pilot.click(table, offset=(at, 0))
-        await stage.settle()
-        assert table.sorting.reverse
-        await stage.pilot.click(table, offset=(2, 3))
-        await stage.settle()
-        assert table.cursor == 2
-        await stage.pilot.click(table, offset=(2, 3), times=2)
-        await stage.settle()
-        assert isinstance(stage.app.screen, CallScreen)
-        await stage.press("escape")
-        await stage.pilot.click("#views", offset=(stage.lines[1].index("Tools"), 0))
-        await stage.settle()
-        assert stage.main.table.name == "tools"
-
-    play(demo, script)
-
-
-def test_the_palette_names_views_and_actions(demo: Path) -> None:
-    async def script(stage: Stage) -> None:
-        names = {command.title for command in stage.app.get_system_commands(stage.app.screen)}
-        assert {"Pause", "Filter", "Sort", "Reverse", "Quit"} <= names
-        assert {view.label for view in VIEWS} <= names
-        await stage.press("ctrl+p")
-        assert not isinstance(stage.app.screen, MainScreen)
-        await stage.press("escape")
-        assert isinstance(stage.app.screen, MainScreen)
-
-    play(demo, script)
-
-
-def test_no_color_leaves_only_grey(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    async def script(stage: Stage) -> None:
-        assert stage.app.no_color
-        red, green, blue = stage.colour_of("error")
-        assert red == green == blue
-
-    play(demo, script)
-
-
-def test_narrow_screens_keep_what_matters_most(demo: Path) -> None:
-    async def script(stage: Stage) -> None:
-        always = {"started_at", "model", "status", "input_tokens", "output_tokens", "cost_usd"}
-        assert always <= set(stage.rows.visible_columns)
-        narrow = len(stage.rows.visible_columns)
-        rows = stage.rows.rows
-        await stage.resize(160, 30)
-        assert len(stage.rows.visible_columns) > narrow
-        assert stage.rows.rows is rows, "the rows stay, only the columns change"
-        await stage.resize(40, 12)
-        assert all(len(line) <= 40 for line in stage.lines)
-        assert "started_at" in stage.rows.visible_columns
-
-    play(demo, script)
+    keys = {"sort": "x", "down": "n,down", "help": "f1"}
+    play(demo, script, first="calls", settings=Settings(theme="nord", keys=keys))

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from collector.store import Store
 from tests.collector.store_rows import MS, START_NS, call, capture, coverage
 from tests.tui.stage import NARROW, SECOND, WIDE, Stage, demo_batch, health, make_store, play
 from tui.empty import START
+from tui.table_page import PAGE_ROWS
 
 PICTURES = Path(__file__).parent / "pictures"
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "screenshot.svg"
@@ -43,18 +45,14 @@ def picture_of(
             await script(stage)
         check(name, size, await stage.still())
 
-    play(path, draw, size)
+    play(path, draw, size, first="calls")
 
 
 @sizes
-def test_calls(demo: Path, size: tuple[int, int]) -> None:
-    picture_of(demo, "calls", size)
-
-
-@sizes
-def test_sessions_and_a_call(demo: Path, size: tuple[int, int]) -> None:
+def test_calls_and_a_call(demo: Path, size: tuple[int, int]) -> None:
     async def script(stage: Stage) -> None:
-        await stage.press("1", "j")
+        check("calls", size, await stage.still())
+        await stage.press("0", "1", "j")
         check("sessions", size, await stage.still())
         await stage.press("enter", "j", "j", "j", "j", "enter")
 
@@ -78,6 +76,36 @@ def test_empty_store(tmp_path: Path, size: tuple[int, int]) -> None:
         assert "lost – (– B)  undecoded – B" in stage.text, "not known is not 0"
 
     picture_of(make_store(tmp_path / "empty.db"), "empty", size, script)
+
+
+@sizes
+def test_ten_thousand_sessions(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "many.db"
+    with Store.open(path) as store:
+        store.write(Batch(captures=[capture(ended_ns=START_NS + SECOND)]))
+        store.transact(_many_sessions)
+
+    async def script(stage: Stage) -> None:
+        await stage.press("0", "1")
+        assert "Sessions: 10,000" in stage.lines[2]
+        assert len(stage.rows.page.rows) == PAGE_ROWS
+        await stage.press("G")
+        assert stage.rows.current is not None
+        assert stage.rows.current["session_id"] == "s00000"
+
+    picture_of(path, "ten-thousand-sessions", size, script)
+
+
+def _many_sessions(connection: Any) -> None:
+    connection.execute(
+        f"""
+        INSERT INTO session BY NAME SELECT
+            's' || lpad(n::TEXT, 5, '0') AS session_id, 'read' AS confidence,
+            'claude-code' AS agent, 1000 + n AS root_pid,
+            {START_NS} + n * {SECOND} AS started_ns
+        FROM range(10000) AS r(n)
+        """
+    )
 
 
 @sizes
@@ -119,8 +147,8 @@ def _waiting() -> Batch:
 def test_why_there_are_no_calls(tmp_path: Path, name: str, batch: Batch, said: str) -> None:
     async def script(stage: Stage) -> None:
         assert said in stage.text
-        await stage.press("6")
-        assert stage.rows.rows, "the counters are there all the same"
+        text = await stage.press("9")
+        assert "Nothing was captured" not in text, "what was counted is there all the same"
         await stage.press("2")
 
     picture_of(make_store(tmp_path / "store.db", batch), name, NARROW, script)
@@ -132,42 +160,64 @@ def _late_call(call_id: str, seconds: int) -> Batch:
     return Batch(calls=[call(call_id, started_ns=started_ns, **times)])
 
 
-def test_a_collector_that_vanishes(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "live.db") as store:
-        live = demo_batch()
-        live.captures = [capture(ended_ns=None)]
-        store.write(live)
-        analyse(store)
-        service = QueryService(store)
-        service.start()
-        assert service.wait_until_ready(20)
+def _serve(store: Store) -> QueryService:
+    service = QueryService(store)
+    service.start()
+    assert service.wait_until_ready(20)
+    return service
 
-        async def script(stage: Stage) -> None:
-            line = stage.lines[-2]
-            assert f"live pid {os.getpid()}" in line
-            assert "6 probes" in line
-            store.write(_late_call("c9", 100))
-            await stage.look()
-            assert stage.keys("call_id")[0] == "c9", "the newest on top"
-            assert stage.rows.cursor == 0, "and followed"
-            await stage.press("j")
-            store.write(_late_call("c10", 200))
-            await stage.look()
-            assert stage.keys("call_id")[0] == "c10"
-            assert stage.rows.cursor == 2, "the cursor stays with its row"
-            service.close()
-            await stage.look()
-            assert "collector gone, retrying" in stage.lines[-2]
-            assert stage.keys("call_id")[0] == "c10", "what was seen stays on the screen"
-            red, green, blue = stage.colour_of("collector gone")
-            assert red > max(green, blue)
-            check("collector-gone", NARROW, await stage.still())
-            store.close()
-            await stage.look()
-            assert stage.lines[-2].startswith(" file")
-            assert "capture cut off" in stage.lines[-2], "it never said that it ended"
 
-        play(store.path, script)
+def test_a_collector_that_vanishes_and_one_that_comes(tmp_path: Path) -> None:
+    path = tmp_path / "live.db"
+    store = Store.open(path)
+    live = demo_batch()
+    live.captures = [capture(ended_ns=None)]
+    store.write(live)
+    analyse(store)
+    service = _serve(store)
+
+    async def script(stage: Stage) -> None:
+        line = stage.lines[-2]
+        assert f"live pid {os.getpid()}" in line
+        assert "6 probes" in line
+        assert "ev/s" in line
+        store.write(_late_call("c9", 100))
+        await stage.look()
+        assert stage.keys("call_id")[0] == "c9", "the newest on top"
+        assert stage.rows.cursor == 0, "and followed"
+        await stage.press("j")
+        store.write(_late_call("c10", 200))
+        await stage.look()
+        assert stage.keys("call_id")[0] == "c10"
+        assert stage.rows.cursor == 2, "the cursor stays with its row"
+        service.close()
+        await stage.look()
+        assert "collector gone, retrying" in stage.lines[-2]
+        assert "collector gone, retrying" in stage.notes
+        assert stage.keys("call_id")[0] == "c10", "what was seen stays on the screen"
+        red, green, blue = stage.colour_of("collector gone")
+        assert red > max(green, blue)
+        stage.app.clear_notifications()
+        check("collector-gone", NARROW, await stage.still())
+        again = _serve(store)
+        await stage.look()
+        assert f"live pid {os.getpid()}" in stage.lines[-2]
+        assert any("again" in note for note in stage.notes), "and says so"
+        again.close()
+        store.close()
+        await stage.look()
+        assert stage.lines[-2].startswith(" file")
+        assert "capture cut off" in stage.lines[-2], "it never said that it ended"
+        assert any(f"the file {path}" in note for note in stage.notes)
+        path.rename(path.with_suffix(".gone"))
+        await stage.look()
+        assert "store gone, retrying" in stage.lines[-2]
+        make_store(path, demo_batch())
+        await stage.look()
+        assert "Calls: 10" in stage.text, "another store in its place"
+        assert stage.app.feed.problem is None
+
+    play(path, script, first="calls")
 
 
 def test_the_screenshot_in_the_readme_is_of_this_dashboard(demo: Path) -> None:
@@ -182,8 +232,9 @@ def test_the_screenshot_in_the_readme_is_of_this_dashboard(demo: Path) -> None:
         shown = html.unescape(SCREENSHOT.read_text(encoding="utf-8")).replace("\xa0", " ")
         assert "underglass top" in shown
         assert "//cdn" not in shown, "it loads nothing from elsewhere"
-        labels = [fitted.column.label for fitted in stage.rows._fitted]
-        for word in [*labels, *" ".join(stage.lines).split()]:
+        strips = stage.app.screen._compositor.render_strips()
+        parts = (part.text for strip in strips for part in strip)
+        for word in (word for text in parts for word in text.split()):
             assert word in shown, f"UPDATE_SCREENSHOT=1 draws {SCREENSHOT.name} anew"
 
     play(demo, script, (110, 26))

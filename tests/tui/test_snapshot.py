@@ -1,116 +1,107 @@
-"""Snapshots of a store, and what an empty table says about them."""
+"""Looking at a store, and what an empty view says about it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from analysis.columns import CALLS, FINDINGS, TOOLS
+from analysis.columns import CALLS
+from analysis.reading import Reader
+from analysis.reading_place import ReadingPlace
 from collector.rows import Batch, HealthRow
 from collector.store import Store
 from collector.store_errors import QueryFailed, StoreLocked, StoreMissing
 from tests.collector.store_rows import START_NS, call, capture, coverage
 from tests.tui.stage import SECOND, demo_batch, health, make_store
-from tui import snapshot as snapshots
+from tui.call_questions import CallQuestion
 from tui.conversation import entries
 from tui.empty import empty_text
-from tui.snapshot import Losses, Rows, Snapshot, StoreFeed, Window, losses
+from tui.snapshot import Answer, Losses, Snapshot, StoreFeed, losses
+from tui.table_page import TableQuestion
+from tui.view import Question, Scope
+
+CALLS_ASKED = TableQuestion(CALLS)
 
 
-def take(path: Path, window: Window | None = None) -> Snapshot:
-    feed = StoreFeed(path)
-    feed.take(Window("health"))
-    feed.look_for_findings()
-    found = feed.take(window or Window())
-    assert found is not None
-    return found
+def take(path: Path) -> Snapshot:
+    found = list(StoreFeed(ReadingPlace(path), paced=False).take(None))
+    assert isinstance(found[0], Snapshot)
+    return found[0]
+
+
+def answers(feed: StoreFeed, question: Question | None = CALLS_ASKED) -> list[Any]:
+    return [seen.value if isinstance(seen, Answer) else seen for seen in feed.take(question)]
 
 
 def test_a_file_is_read_again_only_when_it_changed(tmp_path: Path) -> None:
     path = make_store(tmp_path / "x.db", demo_batch())
-    feed = StoreFeed(path)
-    first = feed.take(Window())
-    assert first is not None
-    assert first.source == "file"
-    assert first.totals.calls == 10
-    assert feed.take(Window()) is None
-    assert feed.take(Window("tools")) is not None, "another window"
+    feed = StoreFeed(ReadingPlace(path))
+    page, snapshot = answers(feed)
+    assert page.total == 10
+    assert (snapshot.source, snapshot.totals.calls, snapshot.finding_count) == ("file", 10, 2)
+    assert answers(feed) == []
+    (other,) = answers(feed, TableQuestion(CALLS, "s2"))
+    assert other.total == 2, "another question, and the same store: the answer alone"
     with Store.open(path) as store:  # the feed does not hold the file
         store.write(Batch(calls=[call("later", started_ns=START_NS + 99 * SECOND)]))
-    again = feed.take(Window())
-    assert again is not None
-    assert again.totals.calls == 11
-    assert again.rows.rows[0]["call_id"] == "later"
+    (page,) = answers(feed)
+    assert page.rows[0]["call_id"] == "later"
 
 
-def test_a_window_holds_the_newest_rows_and_knows_how_many_there_are(demo: Path) -> None:
-    rows = take(demo, Window("calls", max_rows=3)).rows
-    assert [row["call_id"] for row in rows.rows] == ["d2", "d1", "c8"]
-    assert rows.total == 10
-    inside = take(demo, Window("calls", "s2")).rows
-    assert [row["call_id"] for row in inside.rows] == ["d2", "d1"]
-    assert inside.total == 2
-    assert take(demo, Window("findings", "s2")).rows == Rows("findings")
-    assert take(demo, Window("findings", "s1", 1)).rows.total == 2
+def test_a_snapshot_is_paid_for_before_the_next(tmp_path: Path) -> None:
+    now = 0.0
+    path = make_store(tmp_path / "x.db", demo_batch())
+    feed = StoreFeed(ReadingPlace(path), clock=lambda: now)
+    with Store.open(path) as store:
+        place = _Live(store)
+        feed.place = place
+        assert [type(seen) for seen in feed.take(CALLS_ASKED)] == [Answer, Snapshot]
+        assert [type(seen) for seen in feed.take(CALLS_ASKED)] == [Answer]
+        now = 2.0
+        store.write(Batch(health=[HealthRow("k1", "openssl", "captured_events", "", 1300)]))
+        seen = list(feed.take(CALLS_ASKED))[1]
+        assert isinstance(seen, Snapshot)
+        assert seen.events_per_s == 50.0, "100 in two seconds"
+        assert place.opened == 3
+
+
+@dataclass
+class _Live:
+    """The store as its collector answers for it."""
+
+    store: Store
+    opened: int = 0
+
+    @contextmanager
+    def open(self) -> Iterator[Reader]:
+        self.opened += 1
+        yield Reader.of_store(self.store)
+
+    def describe(self, source: str) -> str:
+        return source
 
 
 def test_a_store_that_is_in_use_without_a_service_says_so(tmp_path: Path) -> None:
-    feed = StoreFeed(tmp_path / "x.db")
+    feed = StoreFeed(ReadingPlace(tmp_path / "x.db"))
     with pytest.raises(StoreMissing):
-        feed.take(Window())
+        answers(feed)
     with Store.open(tmp_path / "x.db"), pytest.raises(StoreLocked):
-        feed.take(Window())
-    assert feed.take(Window()) is not None
+        answers(feed)
+    assert len(answers(feed)) == 2
 
 
-def test_findings_wait_until_the_last_look_is_paid_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = make_store(tmp_path / "x.db", demo_batch())
-    now = 0.0
-    looks = []
-
-    def slow(reader: object) -> list[object]:
-        nonlocal now
-        looks.append(now)
-        now += 2.0
-        return []
-
-    monkeypatch.setattr(snapshots, "findings", slow)
-    feed = StoreFeed(path, clock=lambda: now)
-    assert not feed.findings_due, "nothing was seen yet"
-    first = feed.take(Window())
-    assert first is not None
-    assert first.finding_count is None, "the first screen does not wait for them"
-    assert feed.findings_due
-    feed.look_for_findings()
-    assert not feed.findings_due
-    second = feed.take(Window())
-    assert second is not None
-    assert second.finding_count == 0
-    make_store(path, Batch(calls=[call("later")]))
-    assert feed.take(Window()) is not None
-    assert not feed.findings_due, "too early to look again"
-    now = 100.0
-    assert feed.findings_due
-    feed.look_for_findings()
-    assert looks == [0.0, 100.0]
-    assert feed.take(Window()) is not None
-    assert feed.take(Window()) is None
-
-
-def test_findings_that_cannot_be_known_are_not_zero(
-    demo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(reader: object) -> list[object]:
-        raise QueryFailed("too many rows")
-
-    monkeypatch.setattr(snapshots, "findings", refuse)
-    seen = take(demo, Window("findings"))
-    assert seen.finding_count is None
-    assert empty_text(FINDINGS, seen, "") == ("Findings are not known", "too many rows")
+def test_a_question_that_is_refused_is_answered(demo: Path) -> None:
+    feed = StoreFeed(ReadingPlace(demo))
+    refused, snapshot = feed.take(TableQuestion(CALLS, where="nosuch:1"))
+    assert isinstance(refused, Answer)
+    assert "no column 'nosuch' in Calls" in str(refused.why)
+    assert "columns: " in str(refused.hint)
+    assert isinstance(snapshot, Snapshot), "all else is known"
 
 
 def test_losses_are_counted_where_they_happen() -> None:
@@ -128,15 +119,15 @@ def test_losses_are_counted_where_they_happen() -> None:
 
 
 def test_a_call_is_found_by_its_tool_calls(demo: Path) -> None:
-    feed = StoreFeed(demo)
-    assert feed.call("tool", "toolu_4").call["call_id"] == "c4"
-    assert feed.call("call", "c4").call["call_id"] == "c4"
+    feed = StoreFeed(ReadingPlace(demo))
+    for question in (CallQuestion("tool", "toolu_4"), CallQuestion("call", "c4")):
+        assert feed.ask(question).detail.call["call_id"] == "c4"
     with pytest.raises(QueryFailed):
-        feed.call("tool", "no such")
+        feed.ask(CallQuestion("tool", "no such"))
 
 
 def test_new_messages_are_unfolded_and_results_named(demo: Path) -> None:
-    found = entries(StoreFeed(demo).call("call", "c4"))
+    found = entries(StoreFeed(ReadingPlace(demo)).ask(CallQuestion("call", "c4")).detail)
     assert [(entry.role, entry.place, entry.unfolded) for entry in found] == [
         ("system", "sent", False),
         ("user", "sent", False),
@@ -151,49 +142,56 @@ def test_new_messages_are_unfolded_and_results_named(demo: Path) -> None:
 def test_messages_without_content_say_so(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.db", content=False) as store:
         store.write(demo_batch())
-    found = entries(StoreFeed(tmp_path / "x.db").call("call", "c4"))
+    feed = StoreFeed(ReadingPlace(tmp_path / "x.db"))
+    found = entries(feed.ask(CallQuestion("call", "c4")).detail)
     assert {part.text for entry in found for part in entry.parts} == {"The content was not stored."}
 
 
-def test_what_an_empty_table_says(tmp_path: Path) -> None:
+def test_what_an_empty_view_says(tmp_path: Path) -> None:
     batch = Batch(captures=[capture()], health=health(), coverage=[coverage()])
-    quiet = replace(
-        take(make_store(tmp_path / "x.db", batch), Window("tools")), source="collector pid 1"
-    )
-    title, advice = empty_text(TOOLS, quiet, "")
+    ended = take(make_store(tmp_path / "x.db", batch))
+    everything = Scope()
+
+    def said(name: str, scope: Scope, snapshot: Snapshot, **more: Any) -> tuple[str, str]:
+        return empty_text(name, name.title(), scope, snapshot, **more)
+
+    assert said("tools", everything, ended)[0] == "The capture ended without an LLM call"
+    quiet = replace(ended, source="collector pid 1")
+    title, advice = said("tools", everything, quiet)
     assert title == "No tools yet: waiting for the agent's first LLM call"
     assert "1 TLS stack is hooked; 1,200 events were captured." in advice
-    narrowed = replace(quiet, window=Window("tools", "s1"))
-    assert empty_text(TOOLS, narrowed, "")[0] == "No tools of this session"
-    hidden = replace(quiet, rows=Rows("tools", ({},), 1))
-    assert empty_text(TOOLS, hidden, "x")[0] == "All 1 rows are hidden by the filter"
-    alone = take(make_store(tmp_path / "y.db", batch, Batch(calls=[call("c1")])), Window("tools"))
-    assert empty_text(TOOLS, alone, "") == (
+    assert said("tools", Scope("s1"), quiet)[0] == "No tools of this session"
+    assert said("rpc", Scope("s1"), quiet, of_session=False)[0].startswith("No rpc yet")
+    narrowed = Scope(where="x")
+    assert said("tools", narrowed, quiet, hidden=3)[0] == "All 3 rows are hidden by the filter"
+    assert said("tools", narrowed, quiet, hidden=1)[0] == "The only row is hidden by the filter"
+    assert said("time", narrowed, quiet)[0] == "Everything is hidden by the filter"
+    assert said("tools", narrowed, quiet, hidden=0)[0].startswith("No tools yet")
+    blind = replace(quiet, hooked=0)
+    assert said("calls", everything, blind)[0] == "No TLS stack is hooked"
+    assert "No watched process holds" in said("calls", everything, blind)[1]
+    assert said("health", everything, blind)[0].startswith("No health yet")
+    alone = take(make_store(tmp_path / "y.db", batch, Batch(calls=[call("c1")])))
+    assert said("tools", everything, alone) == (
         "No tools yet",
         "They appear here as they are captured.",
     )
-    assert empty_text(FINDINGS, alone, "")[0] == "No loops and no escalations"
-    blind = replace(quiet, hooked=0)
-    assert empty_text(CALLS, blind, "")[0] == "No TLS stack is hooked"
-    assert "No watched process holds" in empty_text(CALLS, blind, "")[1]
+    assert said("findings", everything, alone)[0] == "No findings"
 
 
-def test_coverage_shows_what_is_not_seen_first(tmp_path: Path) -> None:
+def test_stacks_that_are_not_seen_are_named_until_there_is_a_call(tmp_path: Path) -> None:
     batch = Batch(
         captures=[capture()],
         coverage=[
             coverage(),
             coverage(process_key="a", stack="go", status="on_trial"),
             coverage(process_key="b", stack="unknown", path=None, status="unseen"),
-            coverage(process_key="c", stack="rustls", status="not_hooked"),
+            *(coverage(process_key=f"c{n}", stack="rustls", status="not_hooked") for n in range(9)),
         ],
     )
-    snapshot = take(make_store(tmp_path / "x.db", batch), Window("coverage"))
-    assert [row["status"] for row in snapshot.rows.rows] == [
-        "unseen",
-        "not_hooked",
-        "on_trial",
-        "hooked",
-    ]
-    assert snapshot.hooked == 2
-    assert [row["status"] for row in snapshot.not_hooked] == ["unseen", "not_hooked"]
+    snapshot = take(make_store(tmp_path / "x.db", batch))
+    assert (snapshot.hooked, snapshot.not_hooked_count) == (2, 10)
+    assert snapshot.not_hooked[0]["status"] == "unseen", "those that are not seen first"
+    assert len(snapshot.not_hooked) == 8, "and not all of them"
+    seen = take(make_store(tmp_path / "x.db", Batch(calls=[call("c1")])))
+    assert (seen.hooked, seen.not_hooked) == (0, ())

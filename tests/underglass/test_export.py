@@ -176,7 +176,7 @@ def test_a_call_that_still_runs_is_left_for_later(tmp_path: Path) -> None:
     with Store.open(path) as store:
         store.write(Batch(sessions=[session()], calls=[running]))
         live = SessionLoader(Reader.of_store(store))
-        (exported,) = live.load(None, None)
+        (exported,) = live.load(live.ids(None, None))
         assert (exported.calls, live.running_calls) == ((), 1)
     with http_backend() as backend:
         _export(path, backend)  # no collector has it open: the call will never end
@@ -192,7 +192,7 @@ def test_half_a_result_is_not_exported(tmp_path: Path) -> None:
             lambda sql, parameters: read_query(store.cursor(), sql, parameters, Limits(max_rows=1)),
         )
         with pytest.raises(QueryFailed, match="more to export"):
-            list(SessionLoader(reader).load(None, None))
+            list(SessionLoader(reader).load(SessionLoader(reader).ids(None, None)))
 
 
 def test_many_sessions(tmp_path: Path) -> None:
@@ -204,7 +204,8 @@ def test_many_sessions(tmp_path: Path) -> None:
                 calls=[call(f"c-{name}", session_id=name) for name in ids],
             )
         )
-        found = list(SessionLoader(Reader.of_store(store)).load(None, None))
+        loader = SessionLoader(Reader.of_store(store))
+        found = list(loader.load(loader.ids(None, None)))
     assert [each.session.session_id for each in found] == ids
     assert [each.calls[0].call_id for each in found] == [f"c-{name}" for name in ids]
 

@@ -10,11 +10,13 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from analysis.cells import clock, tokens
+from analysis.cells import clock, duration, one_line, tokens
 from tui.state import FeedState
 
 _LOST = "bold $text-error"
+_WARNING = "bold $text-warning"
 _GAP = "  "
+_OLD_S = 2.0
 
 
 class HealthLine(Widget):
@@ -22,8 +24,12 @@ class HealthLine(Widget):
 
     DEFAULT_CSS = """
     HealthLine { height: 1; background: $panel; padding: 0 1; }
-    HealthLine Static { text-wrap: nowrap; text-overflow: ellipsis; }
+    HealthLine Static { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: Content | None = None
 
     def compose(self) -> ComposeResult:
         """One line of text."""
@@ -34,7 +40,10 @@ class HealthLine(Widget):
         self.watch(self.app, "feed", self._draw)
 
     def _draw(self, feed: FeedState) -> None:
-        self.query_one(Static).update(health_content(feed))
+        content = health_content(feed)
+        if content != self._drawn:
+            self._drawn = content
+            self.query_one(Static).update(content, layout=False)
 
 
 def health_content(feed: FeedState) -> Content:
@@ -42,12 +51,12 @@ def health_content(feed: FeedState) -> Content:
     snapshot = feed.snapshot
     parts: list[tuple[str, str]] = []
     if feed.problem is not None:
-        gone = "collector gone, retrying" if feed.live or snapshot is None else feed.problem
-        parts.append((gone, _LOST))
+        parts.append((feed.problem, _LOST))
     elif snapshot is None:
         parts.append(("reading…", "$text-muted"))
     elif feed.live:
-        parts.append((snapshot.source.replace("collector", "live"), "bold $text-success"))
+        source = one_line(snapshot.source.replace("collector", "live"))
+        parts.append((source, "bold $text-success"))
     else:
         parts.append(("file", "bold"))
     if snapshot is not None:
@@ -60,13 +69,17 @@ def health_content(feed: FeedState) -> Content:
                 _LOST if lost else "",
             )
         )
-        undecoded = "bold $text-warning" if losses.undecoded_bytes else ""
+        undecoded = _WARNING if losses.undecoded_bytes else ""
         parts.append((f"undecoded {_bytes(losses.undecoded_bytes)}", undecoded))
-        if feed.problem is None:
-            parts.append(_probes(feed))
     if feed.paused:
-        parts.append(("PAUSED", "bold $text-warning"))
-    elif feed.checked_at is not None:
+        parts.append((f"PAUSED{_age(feed)}", _WARNING))
+    elif feed.problem is not None and feed.age_s >= _OLD_S:
+        parts.append((f"as of{_age(feed)} ago", _WARNING))
+    if snapshot is not None and feed.problem is None:
+        parts.append(_probes(feed))
+        if feed.live:
+            parts.append((_rate(snapshot.events_per_s), ""))
+    if not feed.paused and feed.problem is None and feed.checked_at is not None:
         parts.append((clock(feed.checked_at).text, "$text-muted"))
     if snapshot is not None:
         parts.append((f"{tokens(snapshot.losses.captured_events).text} events", ""))
@@ -84,10 +97,18 @@ def _probes(feed: FeedState) -> tuple[str, str]:
     if capture.ended_at is not None:
         return "capture ended", "$text-muted"
     if not feed.live:
-        return "capture cut off", "bold $text-warning"
+        return "capture cut off", _WARNING
     if not capture.attached:
         return "no probes", _LOST
     return f"{capture.attached} probes", ""
+
+
+def _rate(per_s: float | None) -> str:
+    return f"{'–' if per_s is None else tokens(round(per_s)).text} ev/s"
+
+
+def _age(feed: FeedState) -> str:
+    return f" {duration(round(feed.age_s) * 1000).text}" if feed.age_s >= _OLD_S else ""
 
 
 def _bytes(size: int | None) -> str:

@@ -12,9 +12,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from analysis.cells import tokens, total_cost
-from analysis.table_layout import Table
 from tui.messages import ViewAsked
-from tui.state import VIEWS, FeedState
+from tui.state import FeedState
+from tui.views import VIEWS, view_label
+
+_WIDE = 96
 
 
 class ViewBar(Widget):
@@ -26,6 +28,12 @@ class ViewBar(Widget):
     ViewBar #totals { background: $panel; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._ends: list[tuple[int, str]] = []
+        self._drawn: Content | None = None
+        self._shown = ""
+
     def compose(self) -> ComposeResult:
         """Totals above views."""
         yield Static("", id="totals", markup=False)
@@ -35,31 +43,44 @@ class ViewBar(Widget):
         """Follow the app's feed."""
         self.watch(self.app, "feed", self._draw_totals)
 
-    def show(self, table: Table) -> None:
-        """Mark the view that is on the screen."""
+    def show(self, name: str) -> None:
+        """Mark the view that is on the screen; one without a number comes last."""
+        self._shown = name
+        gap = " " if self.size.width >= _WIDE else ""
         parts: list[str | tuple[str, str]] = []
+        self._ends = []
+        end = 1
         for number, view in enumerate(VIEWS, 1):
-            chosen = view is table
             parts += [
-                (f"{number}", "bold $text-accent"),
-                (f" {view.label}", "bold reverse" if chosen else "$text-muted"),
-                "  ",
+                (f"{number}{gap}", "bold $text-accent"),
+                (view.label, "bold reverse" if view.name == name else "$text-muted"),
+                f" {gap}",
             ]
-        self.query_one("#views", Static).update(Content.assemble(*parts))
+            end += len(view.label) + 2 + 2 * len(gap)
+            self._ends.append((end, view.name))
+        label = "" if any(view.name == name for view in VIEWS) else view_label(name)
+        parts += [(f"0{gap}", "bold $text-accent"), (label or "…", "bold reverse" if label else "")]
+        self._ends.append((end + 3 + len(label), "tables"))
+        self.query_one("#views", Static).update(Content.assemble(*parts), layout=False)
+
+    def on_resize(self) -> None:
+        """More room, wider names."""
+        if self._shown:
+            self.show(self._shown)
 
     def on_click(self, event: events.Click) -> None:
         """Find the view under the mouse."""
         if event.widget is None or event.widget.id != "views":
             return
-        start = 1
-        for number, view in enumerate(VIEWS, 1):
-            end = start + len(view.label) + 4
-            if start <= event.x < end:
-                self.post_message(ViewAsked(number))
-            start = end
+        name = next((name for end, name in self._ends if event.x < end), None)
+        if name is not None:
+            self.post_message(ViewAsked(name))
 
     def _draw_totals(self, feed: FeedState) -> None:
-        self.query_one("#totals", Static).update(totals_content(feed))
+        content = totals_content(feed)
+        if content != self._drawn:
+            self._drawn = content
+            self.query_one("#totals", Static).update(content, layout=False)
 
 
 def totals_content(feed: FeedState) -> Content:
@@ -78,7 +99,7 @@ def totals_content(feed: FeedState) -> Content:
         parts.append(f"  {total_cost(cost.total_usd, cost.unpriced_calls).text}")
         found = snapshot.finding_count
         style = "bold $text-warning" if found else ""
-        parts.append((f"  {'– findings' if found is None else _counted(found, 'finding')}", style))
+        parts.append((f"  {_counted(found, 'finding')}", style))
     return Content.assemble(*parts)
 
 

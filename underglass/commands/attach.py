@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from underglass.on_finding import whom_to_tell
 from underglass.options import (
     alerts_option,
     content_option,
     db_option,
     freeze_option,
     keep_raw_options,
+    on_finding_options,
     prices_option,
     raw_limit,
 )
@@ -36,6 +38,7 @@ from underglass.watching import Watch, watch
 @keep_raw_options
 @prices_option
 @alerts_option
+@on_finding_options
 def command(
     pids: tuple[int, ...],
     names: tuple[str, ...],
@@ -48,6 +51,8 @@ def command(
     raw_limit_bytes: int | None,
     prices: Path | None,
     alerts: Path | None,
+    on_finding: tuple[str, ...],
+    on_severity: str,
 ) -> int:
     """Watch running agents until Ctrl-C. They are not changed; they are stopped for a moment only
     with --freeze. Needs root.
@@ -62,10 +67,10 @@ def command(
     limit_bytes = raw_limit(keep_raw, raw_limit_bytes, no_content)
     path = store_path(db)
     chosen = [f"--pid {pid}" for pid in pids] + [f"--name {name}" for name in names]
-    click.echo("underglass: attached; Ctrl-C stops", err=True)
     summary = watch(
         Watch(
             description=" ".join(["attach", *chosen, *(["--all"] if everything else [])]),
+            greeting="attached; Ctrl-C stops",
             store=path,
             content=not no_content,
             pids=pids,
@@ -76,6 +81,7 @@ def command(
             raw_limit_bytes=limit_bytes,
             prices=prices,
             alerts=alerts,
+            on_finding=whom_to_tell(on_finding, on_severity),
         )
     )
     summary.show(f"stored in {path}; see: underglass report")

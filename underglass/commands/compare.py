@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from underglass.options import db_option, json_option
-from underglass.paths import store_path
+from underglass.service import reading_from
 
 if TYPE_CHECKING:
     from analysis.compare import Comparison
@@ -40,11 +40,10 @@ def command(
     Terms of one kind widen the set, terms of different kinds narrow it.
     """
     from analysis.compare import compare
-    from analysis.reading import open_reader
     from underglass.printing import print_json, print_table
 
     a, b = _operands(sets, where_a, where_b)
-    with open_reader(store_path(db)) as reader:
+    with reading_from(db) as reader:
         comparison = compare(reader, a, b)
     if as_json:
         print_json(comparison)

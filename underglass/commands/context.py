@@ -2,68 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from underglass.listing import since_ns
-from underglass.options import db_option, json_option, since_option
-from underglass.paths import store_path
+from underglass.completing import SESSION_ID
+from underglass.list_options import Asked, list_options
+from underglass.listing import repeat, show_list, since_ns
+from underglass.options import db_option, since_option
 
 if TYPE_CHECKING:
+    from analysis.reading import Reader
     from analysis.result import Record
 
-_MOST_SESSIONS = 1000
-_MOST_NAMED = 5
 _MOST_TURNS = 40
 _BAR_CHARS = 24
-_PARTS = (
-    ("system_bytes", "system prompt"),
-    ("tool_schema_bytes", "tool schemas"),
-    ("user_bytes", "user"),
-    ("assistant_bytes", "assistant"),
-    ("tool_result_bytes", "tool results"),
-    ("other_bytes", "other"),
-)
 
 
 @click.command("context")
-@click.argument("session", required=False)
+@click.argument("session", required=False, type=SESSION_ID)
 @db_option
 @since_option
-@json_option
-def command(session: str | None, db: str | None, since: str | None, as_json: bool) -> None:
+@list_options
+def command(session: str | None, db: str | None, since: str | None, asked: Asked) -> None:
     """Show what fills the requests of SESSION, how it grew, what was compacted and sent again.
 
-    SESSION is an id or the beginning of one; without it, one line for each of the sessions that
-    were active last. Bytes are those of the messages, tokens the provider's.
+    SESSION is an id or the beginning of one; without it, one line for each session, of which
+    --where, --sort, --limit and --csv are. Bytes are those of the messages, tokens the provider's.
     """
-    from analysis.findings import COMPACTION_KINDS, finding_records, findings
-    from analysis.reading import query, session_named
+    from analysis.listed import Narrowed
     from analysis.use_columns import CONTEXTS
-    from underglass.analysed import analysed_reader
-    from underglass.printing import print_json, print_table
 
     start_ns = since_ns(since)
-    with analysed_reader(store_path(db)) as reader:
-        if session is None:
-            asked = {"since_ns": start_ns, "most": _MOST_SESSIONS}
-            rows = reader.rows(query("context_sessions"), asked).records()
-            problems: list[Record] = []
-        else:
-            session_id = session_named(reader, session)
-            about = {"session": session_id, "since_ns": start_ns}
-            rows = reader.rows(query("context"), about).records()
-            problems = finding_records(
-                findings(reader, session=session_id, kinds=COMPACTION_KINDS, since_ns=start_ns)
-            )
     if session is None:
-        if as_json:
-            print_json(rows)
-        else:
-            print_table(CONTEXTS, rows, empty="no request's messages are known")
-    elif as_json:
-        print_json({"session_id": session_id, "requests": rows, "findings": problems})
+        empty = "no request's messages are known"
+        show_list(CONTEXTS, Narrowed(start_ns), asked, db, empty=empty, analysed=True)
+        return
+    if asked.where or asked.sort or asked.reverse or asked.as_csv:
+        raise click.UsageError("--where, --sort, --reverse and --csv go without SESSION")
+
+    def once(reader: Reader, asked: Asked) -> None:
+        _print_session(reader, session, start_ns, asked)
+
+    repeat(asked, db, once, analysed=True)
+
+
+def _print_session(reader: Reader, session: str, start_ns: int | None, asked: Asked) -> None:
+    from analysis.context_anatomy import context_records
+    from analysis.findings import COMPACTION_KINDS, finding_records, findings
+    from analysis.reading import session_named
+    from underglass.printing import print_json
+
+    session_id = session_named(reader, session)
+    rows = context_records(reader, session_id, start_ns)
+    problems = finding_records(
+        findings(reader, session=session_id, kinds=COMPACTION_KINDS, since_ns=start_ns)
+    )
+    if asked.as_json:
+        found = {"session_id": session_id, "requests": rows, "findings": problems}
+        print_json(found, compact=asked.watch_s is not None)
     else:
         print_context(session_id, rows, problems)
 
@@ -73,13 +70,13 @@ def print_context(session_id: str, rows: list[Record], problems: list[Record]) -
     if not rows:
         click.echo("no message list of this session is known", err=True)
         return
-    requests = [row for row in rows if row["compaction"] != "request"] or rows
-    sent = sum(row["total_bytes"] for row in rows)
-    again = sum(row["resent_bytes"] for row in rows)
+    from analysis.context_anatomy import sent_again, without_summaries
+
+    again = sent_again(rows)
     click.secho(_fit(f"session {session_id}"), bold=True)
-    share = f"; {again / sent:.0%} of what was sent had been sent before" if sent else ""
+    share = "" if again is None else f"; {again:.0%} of what was sent had been sent before"
     click.echo(f"{len(rows):,} requests{share}")
-    _print_anatomy(requests[-1])
+    _print_anatomy(without_summaries(rows)[-1])
     _print_growth(rows)
     if problems:
         click.echo()
@@ -95,6 +92,8 @@ def print_context(session_id: str, rows: list[Record], problems: list[Record]) -
 
 
 def _print_anatomy(row: Record) -> None:
+    from analysis.context_anatomy import parts_of
+
     click.echo()
     total = row["total_bytes"]
     tokens = _tokens(row["input_tokens"])
@@ -104,24 +103,11 @@ def _print_anatomy(row: Record) -> None:
     if tokens and row["cache_read_tokens"] is not None:
         heading += f" ({row['cache_read_tokens'] / max(1, row['input_tokens']):.0%} from cache)"
     click.secho(_fit(heading), bold=True)
-    for field, label in _PARTS:
-        size = row[field]
-        if not size:
-            continue
-        _print_part(f"  {label}", size, total)
-        if field == "tool_result_bytes":
-            _print_named(row["parts"].get("tools", {}), total)
-    if files := row["parts"].get("files"):
-        click.echo("  of it files:")
-        _print_named(files, total)
-
-
-def _print_named(sizes: dict[str, int], total: int) -> None:
-    named = list(sizes.items())
-    for name, size in named[:_MOST_NAMED]:
-        _print_part(f"    {name}", size, total)
-    if rest := sum(size for _, size in named[_MOST_NAMED:]):
-        _print_part(f"    {len(named) - _MOST_NAMED} more", rest, total)
+    for part in parts_of(row):
+        if part.field == "files" and not part.level:
+            click.echo("  of it files:")
+        else:
+            _print_part(f"{'  ' * (part.level + 1)}{part.name}", part.size_bytes, total)
 
 
 def _print_part(label: str, size: int, total: int) -> None:
@@ -138,30 +124,25 @@ def _print_part(label: str, size: int, total: int) -> None:
 
 def _print_growth(rows: list[Record]) -> None:
     """A line a turn: the context at its end."""
-    turns: dict[Any, list[Record]] = {}
-    for row in rows:
-        turns.setdefault(row["turn"], []).append(row)
+    from analysis.context_anatomy import growth
+
+    shown = growth(rows)
     peak = max(row["total_bytes"] for row in rows) or 1
     click.echo()
     click.secho("Growth by turn", bold=True)
     click.echo(f"  {'turn':>4} {'calls':>5} {'context':>10} {'grown':>10} {'tokens':>7} again")
-    shown = list(turns.items())
     if len(shown) > _MOST_TURNS:
         click.echo(f"  ({len(shown) - _MOST_TURNS} earlier turns)")
         shown = shown[-_MOST_TURNS:]
-    for turn, held in shown:
-        last = next((row for row in reversed(held) if row["compaction"] != "request"), held[-1])
-        grown = sum(row["grown_bytes"] or 0 for row in held if row["compaction"] != "request")
-        total = sum(row["total_bytes"] for row in held)
-        again = sum(row["resent_bytes"] for row in held) / total if total else 0
-        cut = " ✂" if any(row["compaction"] in ("after", "generic") for row in held) else ""
+    for one in shown:
+        last, grown = one.last, one.grown_bytes
         bar = "█" * round(last["total_bytes"] / peak * 20)
-        number = "–" if turn is None else str(turn)
+        number = "–" if one.turn is None else str(one.turn)
         sign = "+" if grown >= 0 else "-"
         click.echo(
-            f"  {number:>4} {len(held):>5} {_kilobytes(last['total_bytes']):>10} "
+            f"  {number:>4} {len(one.requests):>5} {_kilobytes(last['total_bytes']):>10} "
             f"{sign + _kilobytes(abs(grown)):>10} {_tokens(last['input_tokens']) or '–':>7} "
-            f"{again:>5.0%} {bar}{cut}"
+            f"{one.again_share:>5.0%} {bar}{' ✂' if one.compacted else ''}"
         )
 
 

@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import click
 
-from underglass.options import db_option, json_option
-from underglass.paths import store_path
+from underglass.list_options import Asked, list_options
+from underglass.listing import show_list
+from underglass.options import db_option
 
 
 @click.command("coverage")
 @db_option
-@json_option
 @click.option(
     "--now", is_flag=True, help="Look into the running processes instead, without capturing."
 )
-def command(db: str | None, as_json: bool, now: bool) -> None:
+@list_options
+def command(db: str | None, now: bool, asked: Asked) -> None:
     """Show, for each process that speaks TLS, its stack and whether it is hooked, worst first.
 
     With --now nothing is captured: a file in which hook points were found is `hookable`. Other
     users' processes can be looked into only as root.
     """
     from analysis.columns import COVERAGE
-    from underglass.printing import print_json, print_table
+    from analysis.listed import Narrowed
 
-    if now:
-        from underglass.running_stacks import running_stacks
+    if not now:
+        show_list(COVERAGE, Narrowed(), asked, db, empty="no watched process spoke TLS")
+        return
+    if asked.where or asked.watch_s is not None:
+        raise click.UsageError("--where and --watch go with what is stored, not with --now")
+    from underglass.listed_rows import print_records
+    from underglass.running_stacks import running_stacks
 
-        rows = running_stacks()
-        empty = "no running process that may be looked into holds a TLS stack"
-    else:
-        from analysis import reading
-
-        with reading.open_reader(store_path(db)) as reader:
-            rows = reading.coverage(reader).records()
-        empty = "no watched process spoke TLS"
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(COVERAGE, rows, empty=empty)
+    empty = "no running process that may be looked into holds a TLS stack"
+    print_records(COVERAGE, running_stacks(), asked, empty=empty)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from probes.errors import UnderglassError
 from underglass.options import db_option
 from underglass.paths import Invoker, invoker
 from underglass.watching import Watch, watch
@@ -19,12 +20,20 @@ _PROMPT = "The price check fails. Find out why and repair it."
 @click.command("demo")
 @db_option
 @click.option("--keep", is_flag=True, help="Keep the demo's store and say where it is.")
-def command(db: str | None, keep: bool) -> int:
+@click.option(
+    "--replay",
+    "replayed",
+    is_flag=True,
+    help="Show a bundled recording of five agents in the dashboard. Needs no root.",
+)
+def command(db: str | None, keep: bool, replayed: bool) -> int:
     """Watch a small sample agent repair a bug, talking TLS to a bundled model.
 
     The agent is an ordinary program that knows nothing of underglass; the model is a script.
     Probes, decoding, store and report are the real ones. Needs root.
     """
+    if replayed:
+        return _show_recording(db, keep)
     from analysis.findings import finding_records, findings
     from analysis.reading import open_reader
     from analysis.report import report
@@ -59,6 +68,40 @@ def command(db: str | None, keep: bool) -> int:
         summary.show("your own agent: sudo underglass run -- CMD; then: underglass top")
         _remove(folder)
     return summary.exit_code
+
+
+def _show_recording(db: str | None, keep: bool) -> int:
+    """The dashboard on the bundled recording, which is decoded as if it happened now."""
+    from underglass.demo.office import RECORDING, SALT
+    from underglass.replaying import PacedReplay
+    from underglass.top_settings import top_settings
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UnderglassError(
+            "the dashboard needs a terminal",
+            hint=f"for scripts: underglass replay --db FILE {RECORDING}",
+            exit_code=2,
+        )
+    folder = Path(tempfile.mkdtemp(prefix="underglass-demo-"))
+    store = Path(db).absolute() if db else folder / "demo.db"
+    try:
+        replay = PacedReplay(RECORDING, store, salt=SALT)
+        try:
+            replay.start()
+            from analysis.reading_place import ReadingPlace
+            from tui.app import UnderglassApp
+
+            UnderglassApp(ReadingPlace(store), settings=top_settings(None, None)).run()
+        finally:
+            replay.close()
+    finally:
+        if not keep:
+            _remove(folder)
+    if replay.failure is not None:
+        raise UnderglassError(f"the recording cannot be shown: {replay.failure}")
+    if keep or db:
+        _say(f"look around: underglass top {store}")
+    return 0
 
 
 def _say(text: str) -> None:

@@ -13,6 +13,7 @@ import click
 from probes.preflight import Check, checks
 from underglass.options import db_option, json_option
 from underglass.paths import store_path
+from underglass.service import service_socket
 
 _MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 _CAPTURE_IMPOSSIBLE = 3
@@ -28,7 +29,7 @@ def command(db: str | None, as_json: bool) -> int:
     cannot work.
     """
     found: list[Check] = []
-    for check in chain(checks(), _store(db)):
+    for check in chain(checks(), _store(db), service_checks()):
         found.append(check)
         if not as_json:
             _show(check)
@@ -42,6 +43,26 @@ def _show(check: Check) -> None:
     click.echo(f"{click.style(mark, fg=colour)} {check.name:<11} {check.detail}")
     if check.fix:
         click.echo(f"  {'':<11} fix: {check.fix}")
+
+
+def service_checks() -> Iterator[Check]:
+    """Whether the service answers, when there is one."""
+    from collector.query_client import QueryClient
+    from collector.store_errors import CollectorForbidden, CollectorGone
+
+    socket = service_socket()
+    if socket is None or not os.path.lexists(socket.parent):
+        return
+    try:
+        with QueryClient(str(socket)) as client:
+            found = client.about()
+        yield Check("service", "ok", f"pid {found.pid} answers at {socket}, with {found.store}")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        refusal = CollectorForbidden if isinstance(error, PermissionError) else CollectorGone
+        said = refusal(str(socket))
+        yield Check("service", "warn", str(said), said.hint)
 
 
 def _store(db: str | None) -> Iterator[Check]:

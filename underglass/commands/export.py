@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ import click
 
 from underglass import __version__
 from underglass.options import db_option, session_option, since_option
-from underglass.paths import store_path
+from underglass.progress import SESSIONS_FROM, Done, progress_bar
+from underglass.service import reading_from
 
 if TYPE_CHECKING:
     from analysis.reading import Reader
@@ -78,29 +79,38 @@ def otlp(
     """
     import time
 
-    from analysis.reading import open_reader
     from analysis.since import parse_since
     from collector.exporters.otlp import export, target_of
     from collector.exporters.spans import session_spans
 
     target = target_of(endpoint, protocol)
     since_ns = parse_since(since, time.time_ns()) if since else None
-    with open_reader(store_path(db)) as reader:
+    with reading_from(db) as reader:
         loader = SessionLoader(reader, content=content)
-        delivery = export(
-            (
-                span
-                for exported in loader.load(since_ns, session)
-                for span in session_spans(exported, since_ns)
-            ),
-            target,
-            __version__,
-        )
+        sessions = loader.ids(since_ns, session)
+        with progress_bar("sending sessions", len(sessions), least=SESSIONS_FROM) as done:
+            delivery = export(
+                (
+                    span
+                    for exported in _told(loader.load(sessions), done)
+                    for span in session_spans(exported, since_ns)
+                ),
+                target,
+                __version__,
+            )
     if loader.running_calls:
         left = _counted(loader.running_calls, "running call")
         click.echo(f"underglass: {left} left for the next export", err=True)
     sent = f"{_counted(delivery.traces, 'trace')}, {_counted(delivery.spans, 'span')}"
     click.echo(f"underglass: {sent} sent to {target}", err=True)
+
+
+def _told(sessions: Iterable[ExportedSession], done: Done | None) -> Iterator[ExportedSession]:
+    """The sessions; `done` is told how many of them were taken."""
+    for number, each in enumerate(sessions):
+        if done is not None:
+            done(number)
+        yield each
 
 
 def _counted(number: int, noun: str) -> str:
@@ -119,8 +129,8 @@ class SessionLoader:
     content: bool = False
     running_calls: int = field(default=0, init=False)
 
-    def load(self, since_ns: int | None, session: str | None) -> Iterator[ExportedSession]:
-        """Sessions active at or after `since_ns`, whole, oldest first.
+    def ids(self, since_ns: int | None, session: str | None) -> Sequence[str]:
+        """Sessions active at or after `since_ns`, oldest first.
 
         Raises `QueryFailed` when there is no session of the id asked for.
         """
@@ -131,8 +141,12 @@ class SessionLoader:
             raise QueryFailed(
                 f"no session {session}", hint="`underglass sessions` lists the sessions"
             )
-        found = sessions(self.reader, since_ns, session)
-        ids = iter(_whole(found).column("session_id"))
+        found: Sequence[str] = _whole(sessions(self.reader, since_ns, session)).column("session_id")
+        return found
+
+    def load(self, session_ids: Sequence[str]) -> Iterator[ExportedSession]:
+        """The sessions, whole, in that order. Raises `QueryFailed`."""
+        ids = iter(session_ids)
         while some := list(islice(ids, _SESSIONS_AT_ONCE)):
             yield from self._exported(some)
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from underglass.completing import SESSION_ID
 from underglass.options import db_option, json_option
-from underglass.paths import store_path
+from underglass.service import reading_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ _TITLES = {
 
 
 @click.command("footprint")
-@click.argument("session")
+@click.argument("session", type=SESSION_ID)
 @click.option(
     "--profile",
     "profile_format",
@@ -44,10 +45,9 @@ def command(session: str, profile_format: str | None, db: str | None, as_json: b
     """
     from analysis.derived import FootprintRow
     from analysis.reading import query, session_named
-    from underglass.analysed import analysed_reader
     from underglass.printing import print_json
 
-    with analysed_reader(store_path(db)) as reader:
+    with reading_from(db, analysed=True) as reader:
         session_id = session_named(reader, session)
         steps = reader.rows(query("session_steps"), {"sessions": [session_id]})
         family = [one for one in steps.column("session_id") if one != session_id]

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import click
 
-from underglass.options import db_option, json_option
-from underglass.paths import store_path
+from underglass.list_options import Asked, list_options
+from underglass.listing import repeat
+from underglass.options import db_option
+
+if TYPE_CHECKING:
+    from analysis.reading import Reader
 
 
 @click.command("health")
 @db_option
-@json_option
-def command(db: str | None, as_json: bool) -> None:
+@list_options
+def command(db: str | None, asked: Asked) -> None:
     """Show, for each source, what was captured, lost, truncated, ignored and not decoded.
 
     For each source, captured + lost + truncated + ignored bytes are all that the programs
-    exchanged through it.
+    exchanged through it. --where, --sort and --csv are about these counters; without them the
+    coverage follows, as in `underglass coverage`.
     """
-    from analysis import reading
+    repeat(asked, db, _print)
+
+
+def _print(reader: Reader, asked: Asked) -> None:
     from analysis.columns import COVERAGE, HEALTH
     from analysis.health import health_object
-    from underglass.printing import print_json, print_table
+    from analysis.listed import Narrowed, listed
+    from underglass.listed_rows import print_stored
+    from underglass.printing import print_json
 
-    with reading.open_reader(store_path(db)) as reader:
-        counters = reading.health(reader).records()
-        stacks = reading.coverage(reader).records()
-    if as_json:
-        print_json(health_object(counters, stacks))
+    if asked.as_json:
+        counters = Narrowed(where=asked.where, limit=asked.limit)
+        stacks = listed(reader, COVERAGE, Narrowed(limit=None)).rows.records()
+        found = health_object(listed(reader, HEALTH, counters).rows.records(), stacks)
+        print_json(found, compact=asked.watch_s is not None)
         return
-    print_table(HEALTH, counters, empty="nothing captured yet")
-    if stacks:
+    print_stored(reader, HEALTH, Narrowed(), asked, empty="nothing captured yet")
+    if asked.where or asked.sort or asked.as_csv:
+        return
+    if len(listed(reader, COVERAGE, Narrowed(limit=1)).rows):
         click.echo()
-        print_table(COVERAGE, stacks, empty="")
+        print_stored(reader, COVERAGE, Narrowed(), replace(asked, reverse=False), empty="")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from underglass import __version__, privileges
+from underglass.analysed import analysed_with_bar
 from underglass.limits import runaway_limits
 from underglass.options import content_option, db_option, json_option, prices_option
 from underglass.paths import fingerprint_salt, invoker, make_private, state_directory, store_path
 from underglass.prices import price_file, price_overrides
+from underglass.progress import BYTES_FROM, progress_bar
 
 if TYPE_CHECKING:
     from collector.decoding import Progress
@@ -50,7 +50,7 @@ def command(
     store does not have is added. Needs no root. Exit code 1 when raw data could not be read
     whole.
     """
-    from analysis.analyst import analyse
+    from analysis.analyst import Analyst
     from collector.recording import NotARecording
     from collector.redaction import Redactor
     from collector.redecode import captures_of, redecode
@@ -72,7 +72,7 @@ def command(
         known = captures_of(store)
         sources = _with_raw_data(known) if everything else _named(captures, known, path)
         for source in sources:
-            with _progress(source) as progress:
+            with _bar(source) as progress:
                 try:
                     one = redecode(
                         store,
@@ -97,7 +97,7 @@ def command(
             if not as_json:
                 click.echo(_told(one, dry_run))
         if not dry_run:
-            analyse(store, limits=limits)
+            analysed_with_bar(store, Analyst(store, limits=limits))
     if as_json:
         from underglass.printing import print_json
 
@@ -141,15 +141,8 @@ def _named(named: tuple[str, ...], known: list[KeptCapture], store: Path) -> lis
     return found
 
 
-@contextmanager
-def _progress(source: Path) -> Iterator[Progress | None]:
-    """A bar on a terminal, none elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    size_bytes = source.stat().st_size
-    with click.progressbar(length=size_bytes, label=source.name, file=sys.stderr) as bar:
-        yield lambda read_bytes: bar.update(read_bytes - bar.pos)
+def _bar(source: Path) -> AbstractContextManager[Progress | None]:
+    return progress_bar(f"decoding {source.name}", source.stat().st_size, least=BYTES_FROM)
 
 
 def _told(one: Redecoded, dry_run: bool) -> str:

@@ -9,7 +9,7 @@ import click
 
 from underglass.listing import since_ns
 from underglass.options import db_option, json_option, session_option, since_option
-from underglass.paths import store_path
+from underglass.service import reading_from
 
 if TYPE_CHECKING:
     from analysis.report import Percentiles, Report, TimeSplit
@@ -31,11 +31,10 @@ def command(db: str | None, since: str | None, session: str | None, as_json: boo
     """
     from analysis.findings import finding_records, findings
     from analysis.report import report
-    from underglass.analysed import analysed_reader
     from underglass.printing import print_json
 
     start_ns = since_ns(since)
-    with analysed_reader(store_path(db)) as reader:
+    with reading_from(db, analysed=True) as reader:
         found = report(reader, start_ns, session)
         problems = finding_records(findings(reader, since_ns=start_ns, session=session))
     if as_json:

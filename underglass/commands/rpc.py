@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import click
 
-from underglass.listing import since_ns
-from underglass.options import db_option, json_option, session_option, since_option
-from underglass.paths import store_path
+from underglass.list_options import Asked, list_options
+from underglass.listing import show_list, since_ns
+from underglass.options import db_option, session_option, since_option
 
 
 @click.command("rpc")
 @db_option
 @since_option
 @session_option
-@json_option
 @click.option(
     "--calls", is_flag=True, help="A row a request, with its answer, not a row a message."
 )
+@list_options
 def command(
-    db: str | None, since: str | None, session: str | None, as_json: bool, calls: bool
+    db: str | None, since: str | None, session: str | None, calls: bool, asked: Asked
 ) -> None:
     """List JSON-RPC and A2A messages: MCP servers over stdio and HTTP, remote agents."""
-    from analysis import reading
     from analysis.columns import RPC, RPC_CALLS
-    from analysis.reading import open_reader
-    from underglass.printing import print_json, print_table
+    from analysis.listed import Narrowed
 
-    query = reading.rpc_calls if calls else reading.rpc
-    with open_reader(store_path(db)) as reader:
-        rows = query(reader, since_ns(since), session).records()
-    if as_json:
-        print_json(rows)
-    else:
-        table = RPC_CALLS if calls else RPC
-        print_table(table, rows, empty=f"no JSON-RPC {'calls' if calls else 'messages'} stored")
+    narrowed = Narrowed(since_ns(since), session)
+    empty = f"no JSON-RPC {'calls' if calls else 'messages'} stored"
+    show_list(RPC_CALLS if calls else RPC, narrowed, asked, db, empty=empty)

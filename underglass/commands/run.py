@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from underglass.on_finding import whom_to_tell
 from underglass.options import (
     COMMAND_SETTINGS,
     alerts_option,
@@ -15,6 +16,7 @@ from underglass.options import (
     db_option,
     freeze_option,
     keep_raw_options,
+    on_finding_options,
     prices_option,
     raw_limit,
 )
@@ -29,6 +31,7 @@ from underglass.watching import Watch, watch
 @keep_raw_options
 @prices_option
 @alerts_option
+@on_finding_options
 @click.option(
     "--record",
     "recording",
@@ -45,6 +48,8 @@ def command(
     raw_limit_bytes: int | None,
     prices: Path | None,
     alerts: Path | None,
+    on_finding: tuple[str, ...],
+    on_severity: str,
     recording: Path | None,
     cmd: tuple[str, ...],
 ) -> int:
@@ -61,6 +66,7 @@ def command(
             recording=recording.absolute() if recording else None,
             prices=prices,
             alerts=alerts,
+            on_finding=whom_to_tell(on_finding, on_severity),
             raw_limit_bytes=raw_limit(keep_raw, raw_limit_bytes, no_content),
             command=cmd,
             freeze=freeze,

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from underglass.listing import since_ns
-from underglass.options import db_option, json_option, session_option, since_option
-from underglass.paths import store_path
+from underglass.list_options import Asked, list_options
+from underglass.listing import repeat, since_ns
+from underglass.options import db_option, session_option, since_option
 
 if TYPE_CHECKING:
-    from analysis.result import Record
-    from analysis.spend import By, SpendReport, Spent
+    from analysis.reading import Reader
+    from analysis.spend import By, SpendReport
 
+_ALL = 1_000_000
 _WHY = {
     "failed": "calls failed",
     "cut": "answers were cut",
@@ -34,45 +35,62 @@ _WHY = {
 @db_option
 @since_option
 @session_option
-@json_option
-def command(by: By, db: str | None, since: str | None, session: str | None, as_json: bool) -> None:
+@list_options
+def command(by: By, db: str | None, since: str | None, session: str | None, asked: Asked) -> None:
     """Sum up tokens and cost, what caches saved, what was wasted, and how fast it goes.
 
-    Calls without a known price count in no cost: `+` marks sums that lack some.
+    Calls without a known price count in no cost: `+` marks sums that lack some. --where is a
+    filter on the calls that are summed up, with the columns of `underglass calls`; what loops and
+    compactions wasted is then not told.
     """
-    import threading
-
-    from analysis.cache_savings import load_prices
-    from analysis.spend import spend
-    from underglass.analysed import analysed_reader
+    from underglass.known_rates import remembered_rates
     from underglass.prices import price_file, price_overrides
-    from underglass.printing import print_json
 
-    threading.Thread(target=load_prices, daemon=True).start()  # while the database sums up
-    overrides = price_overrides(price_file(None))
-    with analysed_reader(store_path(db)) as reader:
-        found = spend(reader, by, since_ns(since), session, overrides=overrides)
-    if as_json:
-        print_json(asdict(found))
-    else:
-        _print(found)
+    start_ns, overrides = since_ns(since), price_overrides(price_file(None))
+
+    def once(reader: Reader, asked: Asked) -> None:
+        from analysis.spend import spend
+
+        most = _ALL if asked.limit is None or asked.sort or asked.reverse else asked.limit
+        with remembered_rates() as known_rates:
+            found = spend(
+                reader, by, start_ns, session, where=asked.where, most=most,
+                overrides=overrides, known_rates=known_rates,
+            )  # fmt: skip
+        _print(found, asked)
+
+    repeat(asked, db, once, analysed=True)
 
 
-def _print(found: SpendReport) -> None:
+def _print(found: SpendReport, asked: Asked) -> None:
     from analysis.use_columns import SPENT
-    from underglass.printing import print_table
+    from underglass.listed_rows import print_records, sorted_records
+    from underglass.printing import print_json, print_table
 
-    if not found.total.calls:
-        click.echo("no calls stored; watch an agent: underglass run -- CMD", err=True)
+    rows = sorted_records(SPENT, [asdict(one) for one in found.rows], asked)
+    left_out = found.left_out + len(rows)
+    rows = rows[: asked.limit]
+    left_out -= len(rows)
+    if asked.as_json:
+        print_json(
+            {**asdict(found), "rows": rows, "left_out": left_out},
+            compact=asked.watch_s is not None,
+        )
         return
-    rows = [_record(one, one.key) for one in found.rows]
-    if found.by == "day":
-        rows.sort(key=lambda row: str(row["key"]))
+    if asked.as_csv:
+        print_records(SPENT, rows, Asked(limit=None, as_csv=True), empty="")
+        return
+    if not found.total.calls:
+        empty = "no calls stored; watch an agent: underglass run -- CMD"
+        click.echo(f"no call is like {asked.where!r}" if asked.where else empty, err=True)
+        return
+    if found.by == "day" and not asked.sort:
+        rows.sort(key=lambda row: str(row["key"]), reverse=asked.reverse)
     if len(rows) > 1:
-        rows.append(_record(found.total, "all"))
+        rows.append({**asdict(found.total), "key": "all"})
     print_table(SPENT, rows, empty="")
-    if found.left_out:
-        click.echo(f"and {found.left_out:,} more, which cost less", err=True)
+    if left_out:
+        click.echo(f"underglass: and {left_out:,} more; --limit 0 shows all", err=True)
     _print_waste(found)
 
 
@@ -97,7 +115,3 @@ def _print_waste(found: SpendReport) -> None:
         click.secho("Burn rate", bold=True)
     for rate, what in known:
         click.echo(f"  {cells.dollars(rate).text:>10} an hour {what}")
-
-
-def _record(one: Spent, key: str | None) -> Record:
-    return {**asdict(one), "key": key}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from underglass.options import db_option, json_option
-from underglass.paths import store_path
+from underglass.service import reading_from
 
 
 @click.command("sql")
@@ -22,7 +22,7 @@ def command(query: str, db: str | None, as_json: bool) -> None:
     from analysis.result import json_value
     from underglass.printing import print_json
 
-    with reading.open_reader(store_path(db)) as reader:
+    with reading_from(db) as reader:
         result = reading.sql(reader, query)
     if as_json:
         print_json(result.records())

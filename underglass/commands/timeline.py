@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from underglass.completing import SESSION_ID
 from underglass.options import db_option, json_option
-from underglass.paths import store_path
+from underglass.service import reading_from
 
 if TYPE_CHECKING:
     import datetime
@@ -28,7 +29,7 @@ _PARTS = (
 
 
 @click.command("timeline")
-@click.argument("session")
+@click.argument("session", type=SESSION_ID)
 @click.option(
     "--kind",
     "kinds",
@@ -46,10 +47,9 @@ def command(session: str, kinds: tuple[str, ...], db: str | None, as_json: bool)
     only the first are shown, unless `--kind file` asks for them.
     """
     from analysis.reading import query, session_named, timeline
-    from underglass.analysed import analysed_reader
     from underglass.printing import print_json
 
-    with analysed_reader(store_path(db)) as reader:
+    with reading_from(db, analysed=True) as reader:
         session_id = session_named(reader, session)
         found = timeline(reader, session_id, kinds or None)
         turns = reader.rows(query("turns"), {"session": session_id})

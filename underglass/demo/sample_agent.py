@@ -1,6 +1,6 @@
 """A small AI agent, as anyone might write one: standard library only.
 
-    ANTHROPIC_API_KEY=... python sample_agent.py "Why does the build fail?"
+    ANTHROPIC_API_KEY=... python sample_agent.py "Why does the build fail?" [MODEL]
 
 It talks to Anthropic's Messages API (or whatever ANTHROPIC_BASE_URL names), prints the answer
 as it streams, runs the shell commands that the model asks for and sends back what they print,
@@ -41,8 +41,9 @@ MAX_TURNS = 50
 class Model:
     """A connection to the Messages API, kept open between turns."""
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    def __init__(self, base_url: str, api_key: str, name: str) -> None:
         url = urlsplit(base_url)
+        self._name = name
         self._path = f"{url.path.rstrip('/')}/v1/messages"
         self._headers = {
             "content-type": "application/json",
@@ -62,7 +63,7 @@ class Model:
         """Send the conversation; yield the events of the answer. A 429 is tried once more."""
         body = json.dumps(
             {
-                "model": MODEL,
+                "model": self._name,
                 "max_tokens": 4096,
                 "system": SYSTEM,
                 "tools": [BASH_TOOL],
@@ -147,11 +148,12 @@ def run(block: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Work on the prompt until the model ends its turn."""
-    if len(sys.argv) != 2:
-        sys.exit('usage: sample_agent.py "prompt"')
+    if len(sys.argv) not in (2, 3):
+        sys.exit('usage: sample_agent.py "prompt" [model]')
     model = Model(
         os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com"),
         os.environ.get("ANTHROPIC_API_KEY", ""),
+        sys.argv[2] if len(sys.argv) == 3 else MODEL,
     )
     messages: list[dict[str, Any]] = [{"role": "user", "content": sys.argv[1]}]
     for _ in range(MAX_TURNS):
