@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import shutil
 import statistics
@@ -59,7 +60,7 @@ _TOUR: tuple[str, ...] = (
 
 
 def write(path: Path, rate: int) -> None:
-    """Own the store, serve it, and write until killed."""
+    """Own the store, serve it, and write until killed, or left alone."""
     with Store.open(path) as store:
         service = QueryService(store)
         service.start()
@@ -69,8 +70,8 @@ def write(path: Path, rate: int) -> None:
             Batch(captures=[CaptureRow("live", began_ns, None, "benchmark", "0", "boot", "6")])
         )
         print("ready", flush=True)
-        due, at = time.monotonic(), 0
-        while True:
+        due, at, parent = time.monotonic(), 0, os.getppid()
+        while os.getppid() == parent:
             batch = Batch()
             for _ in range(int(rate * _BATCH_S)):
                 _add(batch, at)

@@ -38,8 +38,8 @@ TEXT = SECRETS.decode()
         (b"\n".join(SECRETS.hex().encode()[at : at + 60] for at in range(0, 500, 60)), "hex"),
         (b"data=" + quote_plus(SECRETS).encode() + b"&x=1", "percent"),
         (quote(SECRETS).encode(), "percent"),
-        (gzip.compress(SECRETS), "gzip"),
-        (base64.b64encode(gzip.compress(SECRETS)), "base64+gzip"),
+        (gzip.compress(SECRETS, mtime=0), "gzip"),
+        (base64.b64encode(gzip.compress(SECRETS, mtime=0)), "base64+gzip"),
         (base64.b64encode(base64.b64encode(SECRETS)), "base64+base64"),
     ],
 )

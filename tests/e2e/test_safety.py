@@ -72,9 +72,7 @@ def test_who_needs_the_store_alone_is_told_who_owns_it(standin: Start, tmp_path:
         stderr=subprocess.DEVNULL,
     )
     wait_for(lambda: len(lines_of(answers)) >= 2, "two answers")
-    second = subprocess.run(
-        [UNDERGLASS, "analyse", "--db", store], capture_output=True, text=True
-    )
+    second = subprocess.run([UNDERGLASS, "analyse", "--db", store], capture_output=True, text=True)
     assert second.returncode == 1
     assert f"pid {first.pid}" in second.stderr
     assert "--db" in second.stderr
