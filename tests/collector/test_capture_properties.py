@@ -215,7 +215,7 @@ def test_rows_do_not_depend_on_how_bytes_were_cut(said: Conversations, sizes: li
     lost=st.lists(runs, min_size=1, max_size=4),
     kept=st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_lost_bytes_make_no_call_that_nobody_made(
     said: Conversations, sizes: list[int], lost: list[tuple[int, int]], kept: bool
 ) -> None:

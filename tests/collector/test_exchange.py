@@ -388,13 +388,13 @@ def losses(draw: st.DrawFn) -> list[Segment]:
 
 
 @given(losses())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_random_loss_never_pairs_a_response_with_another_request(segments: list[Segment]) -> None:
     check_nothing_is_mixed(play(segments))
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_loss_costs_at_most_the_exchange_after_it(data: st.DataObject) -> None:
     segments: list[Segment] = []
     for direction, content in in_turn(TURNS[:2]):
@@ -465,7 +465,7 @@ _words = st.sampled_from(
 
 
 @given(st.lists(st.tuples(st.sampled_from(Direction), _words, st.booleans()), max_size=12))
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_any_order_of_messages_is_accounted_for(segments: list[Segment]) -> None:
     capture = play(segments)
     assert capture.accounted_bytes == capture.fed_bytes

@@ -253,7 +253,7 @@ def test_what_h2_says_is_paired(seed: int) -> None:
 
 
 @given(st.integers(0, 39), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_random_loss_never_joins(seed: int, draw: st.DataObject) -> None:
     found, capture = traffic(seed), Capture()
     missing = {READ: 0, WRITE: 0}
@@ -306,7 +306,7 @@ _frames = st.builds(
     st.sets(st.integers(0, 11), max_size=2),
     st.lists(st.integers(1, 60), max_size=2),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_frames_in_any_order(
     calls: list[tuple[Direction, list[bytes]]], holes: set[int], cuts: list[int]
 ) -> None:

@@ -220,7 +220,7 @@ some_blocks = st.lists(
 
 @example([([(b"authorization", b"x" * 200)], True)], [], {52, 94})
 @given(some_blocks, st.lists(st.integers(1, 400), max_size=6), st.sets(st.integers(1, 1500)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_blocks_in_any_frames_and_any_reads(
     plan: list[tuple[Block, bool]], sizes: list[int], cuts: set[int]
 ) -> None:
@@ -415,7 +415,7 @@ WITH_HOLE = (
     st.integers(1, 300),
     st.sets(st.integers(1, len(WITH_HOLE) - 1), max_size=8),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_hole_anywhere_gives_nothing_away(start: int, size: int, cuts: set[int]) -> None:
     begin = max(start, len(STARTED))  # what is known from its beginning on
     end = min(begin + size, len(WITH_HOLE))

@@ -66,7 +66,7 @@ def rewritten(coded: bytes, cuts: list[int], hidden_from: int) -> bytes:
 
 
 @given(texts, st.sets(st.integers(1, 60), max_size=6), st.integers(0, 60))
-@settings(max_examples=500)
+@settings(max_examples=60)
 def test_a_value_in_any_parts_keeps_its_lengths(
     text: bytes, marks: set[int], hidden_from: int
 ) -> None:

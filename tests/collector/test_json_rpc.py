@@ -338,7 +338,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(wire)
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(st.binary(max_size=40), mutated(), st.integers(1, 200)), max_size=10))
 @example([framed(rpc(method="a"))[:-3], 3, CALL])
 @example([b"Content-Length: 10\r\n\r\n", 10, b"Content-Length: 1\n", 4])
@@ -346,7 +346,7 @@ def test_every_byte_is_accounted_for_once(script: list[bytes | int]) -> None:
     read(*script)
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(
     numbers=st.lists(st.booleans(), min_size=2, max_size=8),
     hole=st.tuples(st.integers(0, 800), st.integers(1, 300)),

@@ -186,7 +186,7 @@ def test_a_replayed_recording_gives_the_rows_of_the_capture(tmp_path: Path) -> N
 
 
 @given(st.lists(st.sampled_from(DAY), max_size=30), st.lists(st.binary(max_size=80), max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_frames_out_of_order_repeated_and_damaged_do_no_harm(
     captured: list[bytes], damage: list[bytes]
 ) -> None:

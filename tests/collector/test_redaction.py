@@ -249,7 +249,7 @@ SECRETS_IN_BODIES = (*KEYS[:2], KEYS[4], JWT, b"Bearer Zm9vYmFyYmF6cXV4MTIzNDU2"
 
 
 @given(st.sampled_from(SECRETS_IN_BODIES), st.integers(-20, 420), st.integers(0, 3))
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_a_key_over_the_kernels_chunk_boundary_is_masked_in_both(
     secret: bytes, before: int, filler: int
 ) -> None:
@@ -270,7 +270,7 @@ def test_a_key_over_the_kernels_chunk_boundary_is_masked_in_both(
     st.sampled_from((*SECRETS_IN_BODIES, PEM.replace("\n", "\\n").encode())),
     st.sets(st.integers(1, 2000), max_size=40),
 )
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_a_body_cut_anywhere_gives_no_key_away(secret: bytes, cuts: set[int]) -> None:
     body = b'{"role": "user", "content": "use this: %s and go on"}' % secret
     reads = pieces(body, cuts)
@@ -314,7 +314,7 @@ _fragments = st.sampled_from(
 
 
 @given(st.lists(st.one_of(_fragments, st.binary(max_size=40)), max_size=12))
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_any_stream_keeps_its_length_and_is_left_alone_by_a_second_pass(
     fragments: list[bytes],
 ) -> None:

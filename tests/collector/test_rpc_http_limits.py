@@ -181,7 +181,7 @@ def test_what_is_let_go_is_let_go_however_it_is_split(cuts: list[int], size: int
     assert len(requests(rows)) == (size < rpc_spoken.EARLY_BYTES)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),

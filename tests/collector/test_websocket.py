@@ -131,7 +131,7 @@ def test_a_handle_that_another_connection_takes() -> None:
     assert opened.lines == ["0 > message ask", "0 closed", "1 > POST /a", "1 > end a"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -85,7 +85,7 @@ def sent(said: Sequence[Said], mask: bytes, deflater: Deflater | None) -> bytes:
     parameters=st.sampled_from((None, "", "; client_no_context_takeover")),
     cuts=st.lists(st.integers(1, 900), max_size=6),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_traffic_keeps_its_length_and_gives_nothing_away(
     said: list[Said], mask: bytes, parameters: str | None, cuts: list[int]
 ) -> None:
@@ -123,7 +123,7 @@ def test_any_traffic_keeps_its_length_and_gives_nothing_away(
     st.lists(st.tuples(st.booleans(), st.binary(max_size=60), st.integers(-9, 90)), max_size=12),
     st.sampled_from(("", DEFLATE, DEFLATE + "; server_no_context_takeover", "x-unknown")),
 )
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_other_bytes_never_raise(reads: list[tuple[bool, bytes, int]], extensions: str) -> None:
     socket = Socket(extensions)
     for by_client, data, lost in reads:
@@ -135,7 +135,7 @@ def test_other_bytes_never_raise(reads: list[tuple[bool, bytes, int]], extension
     st.lists(_words.map(lambda one: one.replace(b"\xff", b"").decode()), max_size=8),
     st.sampled_from(("", "; client_max_window_bits=9", "; client_no_context_takeover")),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_wsproto_reads_what_wsproto_sent_and_was_recorded(said: list[str], parameters: str) -> None:
     sender, receiver = PerMessageDeflate(), PerMessageDeflate()
     for end in (sender, receiver):

@@ -180,11 +180,9 @@ def paused(tmp_path: Path) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("number", "module", "name", "method"),
     [
-        (signal.SIGKILL, "store", "Store", "write"),
         (signal.SIGKILL, "replacement", "Replacement", "_put"),
         (signal.SIGKILL, "replacement", "Replacement", "apply"),
         (signal.SIGINT, "store", "Store", "write"),
-        (signal.SIGINT, "replacement", "Replacement", "apply"),
     ],
 )
 def test_a_killed_process_leaves_the_store_as_it_was(

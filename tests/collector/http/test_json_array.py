@@ -107,7 +107,7 @@ values = st.recursive(
 cuts_of = st.lists(st.integers(0, 400), max_size=30)
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(
     documents=st.lists(values, max_size=6),
     cuts=cuts_of,
@@ -126,7 +126,7 @@ grains = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=60)
 @given(
     body=st.one_of(st.lists(grains, max_size=60).map(b"".join), st.binary(max_size=60)),
     array=st.booleans(),

@@ -239,7 +239,7 @@ def by_urllib3(fields: dict[str, str], files: list[Any]) -> tuple[str, bytes]:
     return content_type, body
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     fields=fields,
     named=files,
@@ -261,7 +261,7 @@ def test_what_clients_encode(
     assert decode(body, boundary=boundary, file_limit_bytes=1000) == parts
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(values=st.lists(contents, min_size=1, max_size=4))
 def test_the_same_contents_as_python_reads(values: list[bytes]) -> None:
     parts = [field(b"f%d" % number, value) for number, value in enumerate(values)]
@@ -277,7 +277,7 @@ def test_the_same_contents_as_python_reads(values: list[bytes]) -> None:
 words = [b"\r\n", b"\n", b"\r", b"--", B, b"--" + B, b"--" + B + b"--", b" ", b"x", A, C, b"\xff"]
 
 
-@settings(max_examples=500)
+@settings(max_examples=60)
 @given(
     body=st.one_of(
         st.lists(

@@ -142,7 +142,7 @@ line_ends = [b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n"]
 streams = st.lists(st.sampled_from([*words, *line_ends, *line_ends, b"\xef\xbb\xbf"]), max_size=40)
 
 
-@settings(max_examples=400)
+@settings(max_examples=120)
 @given(
     stream=st.one_of(streams.map(b"".join), st.binary(max_size=60)),
     cuts=st.lists(st.integers(0, 120), max_size=20),

@@ -137,7 +137,7 @@ message_of = st.one_of(
 control_of = st.tuples(st.sampled_from(("ping", "pong")), st.binary(max_size=125))
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     st.lists(st.one_of(message_of, control_of), max_size=12),
     st.booleans(),
@@ -227,7 +227,7 @@ def run(under: FrameReader, feeds: list[bytes], gaps: dict[int, int]) -> list[ob
     return told(events)
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(
     st.integers(0, 1 << 30),
     st.booleans(),
@@ -264,7 +264,7 @@ def test_any_split_tells_the_same_and_every_byte_is_accounted_for(
     assert told_of(True) == told_of(False)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(st.binary(max_size=400), max_size=6), st.booleans())
 def test_garbage_never_raises(feeds: list[bytes], deflate: bool) -> None:
     run(reader(deflate=deflate), feeds, {})

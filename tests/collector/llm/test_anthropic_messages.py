@@ -250,7 +250,7 @@ def test_any_split_gives_the_same(cuts: list[int]) -> None:
 
 
 @given(events=mutated(EVENTS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_mutations_never_raise(events: list[Any]) -> None:
     decoder = MESSAGES.response_decoder(response(), LlmRequest(None, True))
     for number, event in enumerate(events):
@@ -262,7 +262,7 @@ def test_mutations_never_raise(events: list[Any]) -> None:
 
 
 @given(documents=mutated([{**EVENTS[0]["message"], "content": CONTENT}]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_mutated_json_never_raises(documents: list[Any]) -> None:
     raw = json.dumps(documents[0]).encode()
     decode(MESSAGES, raw, head=response(JSON))
@@ -521,7 +521,7 @@ def test_other_bodies_are_no_requests(body: bytes) -> None:
 
 
 @given(documents=mutated([REQUEST_BODY]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_mutated_requests_never_raise(documents: list[Any]) -> None:
     request = MESSAGES.parse_request(post("/v1/messages"), json.dumps(documents[0]).encode())
     assert request is None or isinstance(request.params["cache_control_count"], int)

@@ -185,7 +185,7 @@ def test_any_split_gives_the_same(cuts: list[int]) -> None:
 
 
 @given(events=mutated(EVENTS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_mutations_never_raise(events: list[Any]) -> None:
     decoder = CHAT.response_decoder(response(), LlmRequest(None, True))
     for number, event in enumerate(events):
@@ -200,7 +200,7 @@ def test_mutations_never_raise(events: list[Any]) -> None:
         [{"id": "c", "choices": [{"message": MESSAGE, "finish_reason": "stop"}], "usage": USAGE}]
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_mutated_json_never_raises(documents: list[Any]) -> None:
     raw = json.dumps(documents[0]).encode()
     decode(CHAT, raw, head=response(JSON))
@@ -492,7 +492,7 @@ def test_other_bodies_are_no_requests(body: bytes) -> None:
 
 
 @given(documents=mutated([REQUEST_BODY]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_mutated_requests_never_raise(documents: list[Any]) -> None:
     request = CHAT.parse_request(post("/v1/chat/completions"), json.dumps(documents[0]).encode())
     assert request is None or "messages" not in request.params

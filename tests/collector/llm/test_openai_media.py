@@ -389,7 +389,7 @@ BODIES = [
 
 
 @given(which=st.sampled_from(BODIES), cuts=st.lists(st.integers(0, 900), max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_split_gives_the_same(which: Any, cuts: list[int]) -> None:
     one, body, head = which
     assert decode(one, body, head=head, cuts=cuts) == decode(one, body, head=head)
@@ -406,7 +406,7 @@ DOCUMENTS = [
 
 
 @given(events=mutated(DOCUMENTS), body=st.binary(max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_hostile_bodies(events: list[Any], body: bytes) -> None:
     for one in (TRANSCRIPTIONS, SPEECH, GENERATIONS, EDITS):
         decode(one, sse(events), head=response())
