@@ -73,7 +73,7 @@ def test_a_loop_is_told_before_the_fourth_call(case: Callable[..., Any]) -> None
         "SELECT kind, severity, count, evidence, found_ns, wasted_tokens, wasted_usd FROM finding "
         f"WHERE kind IN {tuple(sorted(LOOP_KINDS))}"
     )
-    assert (row["kind"], row["count"], row["severity"]) == ("error_repeat", len(steps), "critical")
+    assert (row["kind"], row["count"], row["severity"]) == ("error_repeat", len(steps), "warning")
     assert ledger[3].received_ns < row["found_ns"] < steps[3]["at_ns"]
     tools = [tool.tool_call_id for record in ledger for tool in record.tool_calls]
     evidence = json.loads(row["evidence"]) if isinstance(row["evidence"], str) else row["evidence"]

@@ -40,11 +40,9 @@ def decoded(call: Record) -> list[Any]:
 @pytest.mark.parametrize(
     ("mode", "version", "asks", "tls"),
     [
-        ("stream", "legacy", True, False),
         ("stream", "legacy", True, True),
         ("json", "legacy", False, True),
         ("stateless", "legacy", False, False),
-        ("sse", "legacy", True, False),
         ("sse", "legacy", True, True),
         ("stream", "auto", True, True),
         ("json", MODERN, True, False),

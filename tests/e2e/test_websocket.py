@@ -28,8 +28,7 @@ NAMES = ("plain", "one", "parallel", "silent", "shell", "handoff")
 SYSTEM = "Do as you are told."
 
 
-@pytest.mark.parametrize("plain", [False, True])
-@pytest.mark.parametrize("compression", [["deflate"], []])
+@pytest.mark.parametrize(("compression", "plain"), [(["deflate"], False), ([], True)])
 def test_openai_sdk(
     standin: Callable[..., StandIn],
     watched: Callable[..., Watched],
