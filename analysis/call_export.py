@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.cells import json_text
 from analysis.reading import CallDetail, Message
@@ -20,8 +20,10 @@ from analysis.rebuilt_request import (
     variable,
     without_signs,
 )
-from collector.raw_exchange import RawExchange
 from collector.secret_shapes import is_credential_header
+
+if TYPE_CHECKING:
+    from collector.raw_exchange import RawExchange
 
 _MASK = re.compile(r"\*{4,}|\[redacted:[0-9a-f]{8}\]\**")
 # What curl writes itself, or what does not fit the body as it is shown.

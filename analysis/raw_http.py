@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.cells import printable
 from analysis.reading import Reader
 from collector.raw_data import raw_path
-from collector.raw_exchange import RawExchange, RawMessage, WantedCall
 from collector.store_errors import QueryFailed
+
+if TYPE_CHECKING:
+    from collector.raw_exchange import RawExchange, RawMessage, WantedCall
 
 RawStyle = Literal["", "head", "name", "dim", "warn"]
 Line = tuple[tuple[str, RawStyle], ...]
@@ -50,6 +52,8 @@ def raw_place(reader: Reader, call_id: str) -> RawPlace:
     if not found:
         raise QueryFailed(f"no call {call_id}", hint="`underglass calls` lists the calls")
     pid, ended_ns, capture_id, told, command = found[0]
+    from collector.raw_exchange import WantedCall
+
     wanted = WantedCall(call_id, pid, ended_ns)
     path = None if capture_id is None else raw_path(reader.path, capture_id, told)
     if path is not None:

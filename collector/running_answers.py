@@ -5,12 +5,13 @@ for each that said more, and one without a body when its call ended, which takes
 
 A secret that has come in part is masked as one that has come whole: text is searched up to its
 end for what may become a key (`Redactor.redact_growing`). Rows are bounded: of long texts the end
-is kept, and long ones are told less often.
+is kept, long ones are told less often, and of many calls each in its turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import orjson
@@ -31,6 +32,7 @@ _SHORT_CHARS = 64  # names and ids, which are kept whole
 _MAX_DEPTH = 12
 _TICKS_A_TAKE = 10  # takes come twice a second
 _CHARS_A_TICK = 1600  # 32,000 characters a second of one call
+_MOST_A_TAKE = 16  # calls; with more under way each is told less often
 _TICKS_OF_URGENT = 1  # and more often, for a moment, when a tool has answered
 
 
@@ -57,10 +59,13 @@ class RunningAnswers:
         """Rows of calls that said more, or ended. `urgent`: called sooner than twice a second."""
         self._ticks += _TICKS_OF_URGENT if urgent else _TICKS_A_TAKE
         rows, self._ended = self._ended, []
-        for call_id, heard_ns, decoder in running:
-            told_ns, due = self._told.get(call_id, (0, 0))
-            if heard_ns <= told_ns or self._ticks < due:
-                continue
+        waiting = []
+        for heard in running:
+            told_ns, due = self._told.get(heard.call_id, (0, 0))
+            if heard.heard_ns > told_ns and self._ticks >= due:
+                waiting.append((told_ns, heard))
+        waiting.sort(key=itemgetter(0))
+        for _, (call_id, heard_ns, decoder) in waiting[:_MOST_A_TAKE]:
             output = decoder.said()
             made = output_tokens(LlmResponse(output=output))
             body = bounded(output, self._redact)

@@ -25,7 +25,6 @@ from analysis.raw_http import RawPlace
 from analysis.reading import CallDetail, Message, RunningAnswer
 from analysis.request_diff import message_text
 from analysis.table_layout import Row
-from collector.raw_exchange import find_exchange
 from probes.errors import UnderglassError
 from tui.call_questions import (
     CallAnswer,
@@ -236,6 +235,8 @@ class CallScreen(Screen[None]):
             found = None
             try:
                 if place.path is not None:
+                    from collector.raw_exchange import find_exchange
+
                     found = find_exchange(place.path, place.wanted)
             except (UnderglassError, OSError):
                 pass  # it is rebuilt then, and says so

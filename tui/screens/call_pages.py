@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from analysis.raw_http import KEEP_HINT, RawPlace, exchange_lines, known_lines
 from analysis.request_diff import RequestDiff
 from analysis.request_diff_lines import diff_lines
-from collector.raw_exchange import RawExchange, find_exchange
 from probes.errors import UnderglassError
 from tui.call_questions import DiffQuestion, RawQuestion
 from tui.screens.lines import LinesScreen
 from tui.text_lines import Line
 
 if TYPE_CHECKING:
+    from collector.raw_exchange import RawExchange
     from tui.app import UnderglassApp
 
 
@@ -74,6 +74,8 @@ class RawScreen(LinesScreen):
                 if per_cent > told:
                     told = per_cent
                     self.app.call_from_thread(self.say, f"reading raw data: {per_cent} %")
+
+            from collector.raw_exchange import find_exchange
 
             found = find_exchange(place.path, place.wanted, progress, lambda: not self.is_mounted)
             lines = [] if found is None else list(exchange_lines(found))

@@ -41,22 +41,28 @@ def command(call_id: str, as_raw: bool, as_curl: bool, db: str | None, as_json: 
     store knows of it, and exit code 1. With --curl a shell command: exact with raw data, else
     rebuilt from the store, as its first line says.
     """
-    from analysis.call_export import call_record, curl_command
-    from analysis.raw_http import raw_place
     from analysis.reading import call_detail
-    from underglass.printing import print_json
 
     if as_raw + as_curl + as_json > 1:
         raise click.UsageError("--raw, --curl and --json exclude each other")
     with reading_from(db) as reader:
         detail = call_detail(reader, call_id)
-        place = raw_place(reader, call_id) if as_raw or as_curl else None
+        place = None
+        if as_raw or as_curl:
+            from analysis.raw_http import raw_place
+
+            place = raw_place(reader, call_id)
     if place is not None:
+        from analysis.call_export import curl_command
+
         found = _found(place)
         if as_raw:
             return _print_raw(detail, place, found)
         _echo(curl_command(detail, found).rstrip("\n"))
     elif as_json:
+        from analysis.call_export import call_record
+        from underglass.printing import print_json
+
         print_json(call_record(detail))
     else:
         _print(detail)
