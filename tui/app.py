@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
@@ -30,13 +31,15 @@ from tui.screens.call import CallScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
 from tui.screens.record import PLACES, RecordScreen
-from tui.settings import INTERVALS_S, Settings
+from tui.settings import INTERVALS_S, USUAL_INTERVAL_S, Settings
 from tui.snapshot import Answer, Place, StoreFeed
 from tui.state import Answered, Asked, FeedState
 from tui.view import Question, Subject
 from tui.views import VIEWS
 
 _LOOK_PAUSE = 2  # as many times as long as the last look took
+_TYPING_S = 0.2  # after a key another one is likely; to draw it goes before to look
+_PATIENCE_S = 1.0
 _THEMES = (
     "textual-dark", "textual-light", "nord", "gruvbox", "catppuccin-mocha", "catppuccin-latte",
     "dracula", "tokyo-night", "monokai", "solarized-dark", "solarized-light", "flexoki",
@@ -88,6 +91,8 @@ class UnderglassApp(HandingOut, App[None]):
         self._looking = False
         self._again = False
         self._not_before = 0.0
+        self._looked_at = 0.0
+        self._key_at = 0.0
         self.set_reactive(UnderglassApp.feed, FeedState(interval_s=self.settings.interval_s))
 
     def get_default_screen(self) -> Screen[None]:
@@ -229,17 +234,24 @@ class UnderglassApp(HandingOut, App[None]):
         self._looked()
 
     def _step_interval(self, step: int) -> None:
-        now = self.feed.interval_s or INTERVALS_S[1]
+        now = self.feed.interval_s or USUAL_INTERVAL_S
         at = min(range(len(INTERVALS_S)), key=lambda n: abs(INTERVALS_S[n] - now))
         chosen = INTERVALS_S[max(0, min(len(INTERVALS_S) - 1, at + step))]
         self.feed = replace(self.feed, interval_s=chosen)
         self._not_before = 0.0
-        self.notify(f"every {chosen:g} s", title="Looks at the store", timeout=2)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Note when a key came."""
+        if isinstance(event, events.Key):
+            self._key_at = time.monotonic()
+        await super().on_event(event)
 
     def _tick(self) -> None:
         if self.feed.paused or self.feed.problem is not None:
             self.feed = replace(self.feed, now=self._clock())
-        if not self.feed.paused and not self._looking and time.monotonic() >= self._not_before:
+        now = time.monotonic()
+        typing = now - self._key_at < _TYPING_S and now - self._looked_at < _PATIENCE_S
+        if not self.feed.paused and not self._looking and not typing and now >= self._not_before:
             self.look()
 
     def _looked(self) -> None:
@@ -250,7 +262,7 @@ class UnderglassApp(HandingOut, App[None]):
 
     def _take(self, asked: Asked | None) -> None:
         """In the worker thread."""
-        began = time.monotonic()
+        self._looked_at = began = time.monotonic()
         try:
             for seen in self._store.take(asked.question if asked is not None else None):
                 if isinstance(seen, Answer):
@@ -263,7 +275,7 @@ class UnderglassApp(HandingOut, App[None]):
         except UnderglassError as error:
             ended = ReadFailed(self._in_short(error))
         took = time.monotonic() - began
-        interval_s = self.feed.interval_s or INTERVALS_S[1]
+        interval_s = self.feed.interval_s or USUAL_INTERVAL_S
         self._not_before = began + max(interval_s, _LOOK_PAUSE * took)
         self.post_message(ended)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 INTERVALS_S = (0.25, 0.4, 1.0, 2.0, 5.0, 10.0, 30.0)
 """What `+` and `-` step through."""
+USUAL_INTERVAL_S = INTERVALS_S[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Settings:
     """
 
     theme: str | None = None
-    interval_s: float | None = 0.4
+    interval_s: float | None = USUAL_INTERVAL_S
     keys: Mapping[str, str] = field(default_factory=dict)
     export_dir: Path = Path()
 

@@ -16,7 +16,7 @@ from tui.keys import KEYS
 from tui.screens.call import CallScreen
 from tui.screens.choice import ChoiceScreen
 from tui.screens.help import HelpScreen
-from tui.settings import Settings
+from tui.settings import USUAL_INTERVAL_S, Settings
 from tui.views import TABLE_NAMES, VIEWS
 from tui.widgets.filter_input import FilterInput
 
@@ -158,7 +158,7 @@ async def changes_the_interval(stage: Stage, key: str) -> None:
     after = stage.app.feed.interval_s
     assert after is not None
     assert (after > before) == (key == "minus")
-    assert f"every {after:g} s" in stage.notes
+    assert (f"every {after:g} s" in stage.text) == (after != USUAL_INTERVAL_S)
 
 
 async def maximises(stage: Stage, key: str) -> None:

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from analysis.cells import clock, duration, one_line, tokens
+from tui.settings import USUAL_INTERVAL_S
 from tui.state import FeedState
 
 _LOST = "bold $text-error"
@@ -79,6 +80,8 @@ def health_content(feed: FeedState) -> Content:
         parts.append(_probes(feed))
         if feed.live:
             parts.append((_rate(snapshot.events_per_s), ""))
+    if feed.interval_s not in (None, USUAL_INTERVAL_S):
+        parts.append((f"every {feed.interval_s:g} s", "$text-muted"))
     if not feed.paused and feed.problem is None and feed.checked_at is not None:
         parts.append((clock(feed.checked_at).text, "$text-muted"))
     if snapshot is not None:
