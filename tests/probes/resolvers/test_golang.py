@@ -39,7 +39,6 @@ func main() { Talk() }
 BUILDS = {
     "plain": [],
     "stripped": ["-ldflags=-s -w"],
-    "pie": ["-buildmode=pie"],
     "external": ["-buildmode=pie", "-ldflags=-linkmode=external -s -w"],
     "c-shared": ["-buildmode=c-shared"],
 }
